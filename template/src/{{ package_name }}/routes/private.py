@@ -1,0 +1,49 @@
+"""What the holder of any valid token of this API may call, whatever its scopes."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel
+
+from ..auth import Claims, auth0
+
+router = APIRouter(prefix="/api", tags=["private"])
+
+AnyToken = Annotated[Claims, Depends(auth0.require_auth())]
+
+
+class Subject(BaseModel):
+    """Whose token it is."""
+
+    subject: str
+
+
+class Profile(Subject):
+    """What the token says of its holder."""
+
+    scopes: list[str]
+    issuer: str
+
+
+class Notice(BaseModel):
+    """One line for the caller."""
+
+    message: str
+
+
+@router.get("/private")
+async def private(claims: AnyToken) -> Subject:
+    """Any valid token; answers whose it is."""
+    return Subject(subject=claims.sub)
+
+
+@router.get("/protected", dependencies=[Depends(auth0.require_auth())])
+async def protected() -> Notice:
+    """Any valid token; the claims are not used."""
+    return Notice(message="Your token is valid.")
+
+
+@router.get("/profile")
+async def profile(claims: AnyToken) -> Profile:
+    """Any valid token; answers what it says of its holder."""
+    return Profile(subject=claims.sub, scopes=sorted(claims.scopes), issuer=claims.issuer)
