@@ -5,7 +5,7 @@ from pydantic import BaseModel
 
 from .auth import Guard
 
-router = APIRouter(tags=["health"])
+router = APIRouter(tags=["public"])
 
 
 class Health(BaseModel):

@@ -1,4 +1,4 @@
-"""The routes: every module of this folder that has a `router` is part of the API. A new module needs no other edit."""
+"""The routes: each module here is included by its `router`; a new one needs no edit of this file."""
 
 import pkgutil
 from importlib import import_module

@@ -1,0 +1,1 @@
+"""The API; main.py puts it together."""
