@@ -1,0 +1,164 @@
+"""The commands of a clone, from nothing but Python 3.11, pip and git; they bring uv themselves.
+
+    python3 hooks/bootstrap.py new DESTINATION [options of hooks/launcher.py]
+    python3 hooks/bootstrap.py test [options of pytest]
+    python3 hooks/bootstrap.py run FILE [arguments]
+
+`new` asks the questions and leaves a project that is synced and green. Without a terminal, or with
+--defaults, it takes example-answers.yml. `test` passes all tests of this repository. `run` runs a
+Python file, such as a benchmark. All use the packages of requirements-dev.txt, installed in .venv.
+
+Standard library only, and no syntax newer than Python 3.7: an old Python has to reach the message
+that it is too old. Exit codes: those of hooks/launcher.py, of pytest, of the file; 3 when a tool or
+the network is missing; 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+UV_VERSION = "0.13.9"
+OLDEST_UV = (0, 8)
+MISSING = 3
+INTERRUPTED = 130
+
+
+class MissingError(Exception):
+    """A tool or the network is missing; the text says which, and what to do."""
+
+
+def main(args: list[str]) -> int:
+    command, rest = (args[0], args[1:]) if args else ("", [])
+    if command not in ("new", "test", "run"):
+        print(__doc__)
+        return 0 if command in ("-h", "--help") else 2
+    try:
+        if sys.version_info < (3, 11):
+            version = ".".join(map(str, sys.version_info[:2]))
+            raise MissingError(f"Python 3.11 or newer is needed; {sys.executable} is {version}")
+        if not shutil.which("git"):
+            raise MissingError("git is needed and not on PATH: install it, then run this again")
+        uv = find_uv() or install_uv()
+        python = sync(uv)
+    except MissingError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return MISSING
+    except KeyboardInterrupt:
+        print("\nstopped: the same command goes on from here", file=sys.stderr)
+        return INTERRUPTED
+    return call([str(python), *python_arguments(command, rest)], uv)
+
+
+def python_arguments(command: str, rest: list[str]) -> list[str]:
+    """What Python is to run for a command of this script."""
+    if command == "run":
+        return rest
+    if command == "test":
+        return ["-m", "pytest", "-n", "auto", *rest]
+    answers: list[str] = []
+    if "--defaults" in rest or not sys.stdin.isatty():
+        # Before the user's own options, which win.
+        answers = ["--defaults", "--data-file", str(ROOT / "example-answers.yml")]
+    return [str(ROOT / "hooks" / "launcher.py"), *answers, *rest]
+
+
+def find_uv() -> str | None:
+    """The uv on PATH, or the one that an earlier run brought, unless it is too old."""
+    for uv in (shutil.which("uv"), shutil.which("uv", path=str(own_tools() / "bin"))):
+        if uv and uv_version(uv) >= OLDEST_UV:
+            return uv
+    return None
+
+
+def uv_version(uv: str) -> tuple[int, ...]:
+    """The version of an executable, (0,) when it does not tell one."""
+    try:
+        done = subprocess.run([uv, "--version"], stdout=subprocess.PIPE, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return (0,)
+    found = re.search(r"(\d+)\.(\d+)", done.stdout)
+    return tuple(int(part) for part in found.groups()) if found else (0,)
+
+
+def own_tools() -> Path:
+    return ROOT / ".tools" / f"uv-{UV_VERSION}"
+
+
+def install_uv() -> str:
+    """Bring uv into the clone, and return its path.
+
+    pip installs into a folder of its own (--target): that works where the system's Python refuses
+    `pip install` (PEP 668) and where the venv module is not installed.
+    """
+    print(f"uv is not there: bringing uv {UV_VERSION} into {own_tools().relative_to(ROOT)}/")
+    target = ["--quiet", "--upgrade", "--target", str(own_tools()), f"uv=={UV_VERSION}"]
+    settings = {"PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0", "PIP_ROOT_USER_ACTION": "ignore"}
+    done = subprocess.run(
+        [*pip(), "install", *target],
+        env={**os.environ, **settings},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    uv = shutil.which("uv", path=str(own_tools() / "bin"))
+    if done.returncode or not uv:
+        raise MissingError(f"pip could not bring uv (is the network there?): {gist(done.stderr)}")
+    return uv
+
+
+def pip() -> list[str]:
+    """The command that runs pip: of this Python, or else the one on PATH."""
+    own = [sys.executable, "-m", "pip"]
+    if not subprocess.run([*own, "--version"], capture_output=True).returncode:
+        return own
+    for name in ("pip3", "pip"):
+        path = shutil.which(name)
+        if path:
+            return [path]
+    raise MissingError("uv is not there, and pip to bring it is missing: install either of them")
+
+
+def sync(uv: str) -> Path:
+    """Make .venv hold exactly the packages of requirements-dev.txt; return its Python."""
+    home = ROOT / ".venv"
+    python = home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    lock = str(ROOT / "requirements-dev.txt")
+    steps = [["pip", "sync", "--quiet", "--require-hashes", "--python", str(python), lock]]
+    if not is_current(home / "pyvenv.cfg") or not python.exists():
+        steps.insert(0, ["venv", "--quiet", "--clear", "--python", sys.executable, str(home)])
+    for step in steps:
+        done = subprocess.run([uv, *step], stderr=subprocess.PIPE, text=True)
+        if done.returncode:
+            raise MissingError(f"uv {step[0]} failed (is the network there?): {gist(done.stderr)}")
+    return python
+
+
+def is_current(settings: Path) -> bool:
+    """Whether an environment was made for the version of Python that runs this."""
+    version = f"version_info = {platform.python_version()}"
+    return settings.is_file() and version in settings.read_text(encoding="utf-8").splitlines()
+
+
+def gist(stderr: str) -> str:
+    """The one line of a tool's output that says most: its last error."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    errors = [line for line in lines if line.lower().startswith("error")]
+    return (errors or lines or ["it said nothing"])[-1]
+
+
+def call(command: list[str], uv: str) -> int:
+    """Run a command in the foreground, with `uv` told by UV; return its exit code."""
+    signal.signal(signal.SIGINT, lambda *_: None)  # The command gets Ctrl-C too; its answer counts.
+    code = subprocess.run(command, env={**os.environ, "UV": uv}).returncode
+    return code if code >= 0 else 128 - code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

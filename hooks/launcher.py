@@ -1,0 +1,267 @@
+"""One command from nothing to a green project: questions, render, packages, tests, commit, set-up.
+
+    uvx --from git+https://github.com/org/fastapi-auth0-template fastapi-auth0-new myapi
+    python3 hooks/bootstrap.py new ../myapi            # the same from a clone
+
+It does what `copier copy` and the commands that it prints do. The template is the repository that
+this file was installed from (PEP 610) or lies in, so `copier update` finds it later.
+
+Exit codes: 0 the project is there and green; 1 an answer or the template was refused, nothing is
+written; 2 the command line or the destination will not do; 3 a tool or the network is missing; 4 the
+project is there but not green; 5 it is green, but the set-up of Auth0 did not finish; 130 Ctrl-C at
+a question.
+"""
+
+import argparse
+import importlib.metadata
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import copier
+import yaml
+from copier.errors import CopierError, CopierWarning
+from plumbum import ProcessExecutionError
+
+DISTRIBUTION = "fastapi-auth0-template"
+REFUSED, USAGE, MISSING, NOT_GREEN, NOT_SET_UP, INTERRUPTED = 1, 2, 3, 4, 5, 130
+SETUP = ["run", "scripts/tenant.py", "setup"]
+
+
+class LauncherError(Exception):
+    """Stops the run: one line for the user, and the exit code."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Template:
+    """Where Copier takes the template from; `note` is for the user."""
+
+    source: str
+    ref: str | None
+    note: str
+
+
+def main(argv: list[str] | None = None) -> int:
+    options = parse(argv)
+    destination = Path(options.destination)
+    try:
+        uv = find_tools()
+        refuse_occupied(destination)
+        answers = render(find_template(options.template, options.vcs_ref), destination, options)
+        return finish(destination, answers, uv)
+    except LauncherError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.code
+    except KeyboardInterrupt:
+        print("\nstopped: nothing was written", file=sys.stderr)
+        return INTERRUPTED
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    description = "Render a FastAPI project protected by Auth0, synced and tested."
+    parser = argparse.ArgumentParser(prog="fastapi-auth0-new", description=description)
+    parser.add_argument("destination", help="the folder of the new project")
+    parser.add_argument("-d", "--data", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--data-file", metavar="FILE", help="answers as YAML; -d wins over it")
+    parser.add_argument("--defaults", action="store_true", help="ask nothing")
+    parser.add_argument("--ask", action="append", default=[], metavar="NAME", help="ask NAME too")
+    parser.add_argument("--vcs-ref", metavar="REF", help="tag, branch or commit of the template")
+    parser.add_argument("--template", metavar="SOURCE", help="another template: a URL or a folder")
+    options = parser.parse_args(argv)
+    for pair in options.data:
+        if "=" not in pair:
+            parser.error(f"-d {pair}: write NAME=VALUE")
+    return options
+
+
+def find_tools() -> str:
+    """The uv to call; also checks that git is there, which Copier needs."""
+    if not shutil.which("git"):
+        raise LauncherError(MISSING, "git is needed and not on PATH: install it")
+    uv = shutil.which("uv") or shutil.which(os.environ.get("UV", ""))
+    if not uv:
+        raise LauncherError(MISSING, "uv is needed and not on PATH: pip install uv")
+    return uv
+
+
+def refuse_occupied(destination: Path) -> None:
+    """Nothing is ever written over files that are there; a fresh `git init` is all right."""
+    if destination.is_dir():
+        occupied = any(entry.name != ".git" for entry in destination.iterdir())
+    else:
+        occupied = destination.exists()
+    if occupied:
+        text = f"{destination} holds files: name a new or an empty folder (nothing is overwritten)"
+        raise LauncherError(USAGE, text)
+
+
+# ------------------------------------------------------------------------------------ the template
+
+
+def find_template(source: str | None, ref: str | None) -> Template:
+    """The template that was asked for, or the one that this file came with."""
+    if source:
+        return Template(source, ref, source)
+    root = Path(__file__).resolve().parents[1]
+    if (root / "copier.yml").is_file():
+        return from_folder(root, ref)
+    try:
+        text = importlib.metadata.distribution(DISTRIBUTION).read_text("direct_url.json")
+    except importlib.metadata.PackageNotFoundError:
+        text = None
+    if not text:
+        raise LauncherError(
+            USAGE, "where is the template? Give its URL or folder: --template SOURCE"
+        )
+    return from_origin(json.loads(text), ref)
+
+
+def from_origin(origin: dict[str, Any], ref: str | None) -> Template:
+    """The repository that pip or uv installed this launcher from, told by its direct_url.json."""
+    url = str(origin["url"])
+    if "vcs_info" not in origin:
+        return from_folder(Path(url.removeprefix("file://")), ref)
+    ref = ref or origin["vcs_info"].get("requested_revision")
+    if url.endswith(".git") or url.startswith(("https://github.com/", "https://gitlab.com/")):
+        return Template(url, ref, url)
+    return Template(f"git+{url}", ref, url)  # The prefix tells Copier that it is a repository.
+
+
+def from_folder(root: Path, ref: str | None) -> Template:
+    """A clone: its latest tag, or without tags its last commit; HEAD takes uncommitted work too."""
+    if not (root / ".git").exists():
+        return Template(str(root), None, f"{root} (no git clone: copier update will not work)")
+    dirty = bool(git(root, "status", "--porcelain"))
+    if ref == "HEAD" and dirty:
+        note = "with uncommitted work: copier update will not find this version again"
+        return Template(str(root), ref, f"{root} ({note})")
+    if not ref and not git(root, "tag"):
+        ref = git(root, "rev-parse", "HEAD")
+    left_out = " (without its uncommitted work: --vcs-ref HEAD takes it)" if dirty else ""
+    return Template(str(root), ref, f"{root}{left_out}")
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """The output of a git command that only reads; empty when it fails."""
+    done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True)
+    return "" if done.returncode else done.stdout.strip()
+
+
+# ------------------------------------------------------------------------------- questions, render
+
+
+def render(template: Template, destination: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Ask and render; returns all answers. Copier removes a new destination when it fails."""
+    print(f"Template: {template.note}")
+    warnings.simplefilter("ignore", CopierWarning)  # `note` says the same in our words.
+    try:
+        worker = copier.run_copy(
+            template.source,
+            destination,
+            read_answers(options),
+            vcs_ref=template.ref,
+            defaults=options.defaults,
+            ask=options.ask,
+            quiet=True,
+        )
+    except ProcessExecutionError as error:
+        raise LauncherError(
+            MISSING, f"git cannot get the template: {gist(str(error.stderr))}"
+        ) from None
+    except (CopierError, ValueError, OSError) as error:
+        raise LauncherError(REFUSED, gist(getattr(error, "message", str(error)))) from None
+    version = worker.template.commit or "no version"
+    print(f"Rendered {destination} from version {version}")
+    if (destination / ".env").exists():
+        (destination / ".env").chmod(0o600)  # Copier cannot.
+    return {**worker.answers.combined}
+
+
+def read_answers(options: argparse.Namespace) -> dict[str, Any]:
+    answers: dict[str, Any] = {}
+    if options.data_file:
+        try:
+            answers = yaml.safe_load(Path(options.data_file).read_text(encoding="utf-8")) or {}
+        except (OSError, yaml.YAMLError) as error:
+            raise LauncherError(USAGE, f"--data-file {options.data_file}: {error}") from None
+    return answers | dict(pair.split("=", 1) for pair in options.data)
+
+
+def gist(text: str) -> str:
+    """The last line that says something: the reason, in what git and Copier print."""
+    return next(
+        (line for line in reversed(text.splitlines()) if line.strip()), "no reason was given"
+    )
+
+
+# -------------------------------------------------------------------- packages, tests, git, set-up
+
+
+def finish(destination: Path, answers: dict[str, Any], uv: str) -> int:
+    """Leave the project synced, green, committed and, if wanted, set up; print how to go on."""
+    here = f"cd {shlex.quote(str(destination))}"
+    shown_uv = "uv" if shutil.which("uv") else uv
+    for arguments in (["sync"], ["run", "pytest", "-q"]):
+        if run([uv, *arguments], destination):
+            remedy = f"{here} && {shown_uv} sync && {shown_uv} run pytest"
+            text = f"uv {' '.join(arguments)} failed; the project stays. Go on with: {remedy}"
+            raise LauncherError(NOT_GREEN, text)
+    commit(destination, here)
+    steps = [
+        here,
+        f"{shown_uv} run scripts/demo.py    # try it without an account: prints curl lines",
+    ]
+    if answers["auth0_setup"] == "automatic":
+        set_up = f"{shown_uv} {' '.join(SETUP)}"
+        if not (sys.stdin.isatty() and sys.stdout.isatty()):
+            steps.append(f"{set_up}    # creates the API in your Auth0 tenant, writes .env")
+        elif run([uv, *SETUP], destination):
+            text = "the set-up did not finish; the project is green and stays. Go on with"
+            raise LauncherError(NOT_SET_UP, f"{text}: {here} && {set_up}")
+    steps.append(f"{shown_uv} run uvicorn --factory {answers['package_name']}.main:create_app")
+    print(f"\n{answers['project_name']} is synced and green. Start it:\n")
+    print(*(f"  {step}" for step in steps), sep="\n")
+    return 0
+
+
+def run(command: list[str], folder: Path) -> int:
+    """A command in the foreground. Ctrl-C is for the command: its exit code then says so."""
+    print(f"\n$ {shlex.join([Path(command[0]).stem, *command[1:]])}", flush=True)
+    environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        return subprocess.run(command, cwd=folder, env=environment).returncode
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def commit(destination: Path, here: str) -> None:
+    """The first commit, which `copier update` needs; inside another work tree it is the user's."""
+    top = git(destination, "rev-parse", "--show-toplevel")
+    if top and Path(top) != destination.resolve():
+        print(f"\n{destination} lies in the git work tree {top}: commit it there")
+        return
+    message = f"Start from {DISTRIBUTION}"
+    for arguments in (["init"], ["add", "--all"], ["commit", "--message", message]):
+        command = ["git", "-C", str(destination), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            print(f"\nnot committed yet: {gist(done.stderr)}")
+            print(f"copier update needs a commit: {here} && git add --all && git commit -m Start")
+            return
+
+
+if __name__ == "__main__":
+    sys.exit(main())
