@@ -40,6 +40,8 @@ def main(args: list[str]) -> int:
     if command not in ("new", "test", "run"):
         print(__doc__)
         return 0 if command in ("-h", "--help") else 2
+    # As pip does: where a firewall signs TLS anew, only the system knows whom to trust.
+    os.environ.setdefault("UV_SYSTEM_CERTS", "1")
     try:
         if sys.version_info < (3, 11):
             version = ".".join(map(str, sys.version_info[:2]))

@@ -7,9 +7,9 @@ It does what `copier copy` and the commands that it prints do. The template is t
 this file was installed from (PEP 610) or lies in, so `copier update` finds it later.
 
 Exit codes: 0 the project is there and green; 1 an answer or the template was refused, nothing is
-written; 2 the command line or the destination will not do; 3 a tool or the network is missing; 4 the
-project is there but not green; 5 it is green, but the set-up of Auth0 did not finish; 130 Ctrl-C at
-a question.
+written; 2 the command line or the destination will not do; 3 a tool or the network is missing; 4
+the project is there but not green; 5 it is green, but the set-up of Auth0 did not finish; 130
+Ctrl-C at a question.
 """
 
 import argparse
