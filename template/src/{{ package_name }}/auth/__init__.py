@@ -1,0 +1,13 @@
+"""The one door to authentication: the rest of the project imports from here and never learns who issues the tokens.
+
+In a route: `Depends(auth0.require_auth())` asks for any valid access token, and
+`Depends(auth0.require_auth(scopes=Scope.READ_MESSAGES))` for one that carries the scope; both give
+the `Claims` of the token. Nothing is read or fetched on import.
+"""
+
+from .guard import Guard, auth0
+from .keys import Fetch
+from .settings import AuthSettings, load_settings
+from .tokens import Claims
+
+__all__ = ["AuthSettings", "Claims", "Fetch", "Guard", "auth0", "load_settings"]

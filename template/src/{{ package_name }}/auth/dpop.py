@@ -1,0 +1,112 @@
+"""DPoP, RFC 9449: the token is bound to a key of the client, and each request proves that the client has it.
+
+The SDK verifies the proof: its signature, `typ`, `htm`, `htu`, `ath`, the age of `iat`, and that its key is
+the one in the token's `cnf`. Here is what it leaves out: exactly one proof header (4.3, check 1), the
+shape of the proof, the URL that the client used where a proxy changes it (9449 4.3, check 9), and that no
+proof is used twice (11.1).
+"""
+
+import hashlib
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+from starlette.requests import HTTPConnection
+
+from .answers import Refused
+from .tokens import parse
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+MAX_AGE = 300  # seconds that a proof is good for, as in the SDK
+LEEWAY = 30  # seconds that the client's clock may be ahead
+
+
+class ReplayStore(Protocol):
+    """Remembers proofs for as long as they are good."""
+
+    async def first_use(self, key: str) -> bool: ...
+
+    async def close(self) -> None: ...
+
+
+class MemoryStore:
+    """For one process. With several workers a proof could be used once in each: set REDIS_URL."""
+
+    def __init__(self) -> None:
+        self.used: dict[str, float] = {}  # in the order of expiry, since all live equally long
+
+    async def first_use(self, key: str) -> bool:
+        now = time.monotonic()
+        while self.used and self.used[oldest := next(iter(self.used))] < now:
+            del self.used[oldest]
+        if key in self.used:
+            return False
+        self.used[key] = now + MAX_AGE + LEEWAY
+        return True
+
+    async def close(self) -> None:
+        self.used.clear()
+
+
+class RedisStore:
+    """For all workers that share the Redis. Without it no proof can be accepted."""
+
+    def __init__(self, redis: "Redis") -> None:
+        self.redis = redis
+
+    async def first_use(self, key: str) -> bool:
+        try:
+            return bool(await self.redis.set(f"dpop:{key}", 1, nx=True, ex=MAX_AGE + LEEWAY))
+        except Exception:
+            raise Refused("replay_store_unavailable") from None
+
+    async def close(self) -> None:
+        await self.redis.aclose()
+
+
+def replay_store(redis_url: str | None) -> ReplayStore:
+    if redis_url is None:
+        return MemoryStore()
+    try:
+        from redis.asyncio import Redis
+    except ImportError:
+        raise SystemExit("REDIS_URL needs the redis package: uv sync --extra redis") from None
+    return RedisStore(Redis.from_url(redis_url, socket_timeout=1, socket_connect_timeout=1))
+
+
+def check_proof(proofs: list[bytes]) -> dict[str, Any]:
+    """Exactly one proof, of a shape that can be verified; return its claims."""
+    if len(proofs) != 1:
+        raise Refused("proof")
+    try:
+        header, claims = parse(proofs[0])
+    except Refused:
+        raise Refused("proof") from None
+    jwk, iat = header.get("jwk"), claims.get("iat")
+    good = (
+        isinstance(jwk, dict)
+        and all(isinstance(jwk.get(member), str) for member in ("kty", "crv", "x", "y"))
+        and "crit" not in header
+        and all(isinstance(claims.get(name), str) for name in ("htm", "htu", "jti", "ath"))
+        and isinstance(iat, int | float)
+        and not isinstance(iat, bool)
+        and len(claims["jti"]) <= 256
+    )
+    if not good:
+        raise Refused("proof")
+    return claims
+
+
+def proof_key(proof_claims: dict[str, Any], token: bytes) -> str:
+    """What makes a proof unique: its `jti` for this token; hashed, since the client chose it."""
+    return hashlib.sha256(token + b" " + proof_claims["jti"].encode()).hexdigest()
+
+
+def client_url(connection: HTTPConnection, public_url: str | None) -> str:
+    """The URL as the client wrote it, which is what `htu` must match."""
+    if public_url is None:
+        return str(connection.url)
+    scope = connection.scope
+    root: str = scope.get("app_root_path", scope.get("root_path", ""))
+    return public_url + connection.url.path.removeprefix(root)

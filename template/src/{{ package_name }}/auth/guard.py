@@ -1,0 +1,227 @@
+"""The guard around Auth0's SDK: every request that needs a token passes here.
+
+The SDK (auth0-fastapi-api) is the only verifier; nothing is accepted that it has not verified. The guard
+reads the Authorization header (RFC 6750 2.1, RFC 9449 7.1), refuses what is malformed, sees to it that the
+signing keys are at hand, asks the SDK, and answers as the RFCs say (answers.py). A verified Bearer token is
+remembered by its SHA-256 until it expires, for REMEMBER seconds at most, and forgotten when the keys change.
+"""
+
+import asyncio
+import hashlib
+import logging
+import time
+import re
+from collections.abc import AsyncIterator, Container, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from enum import StrEnum
+from typing import Any
+
+from fastapi import FastAPI, HTTPException
+from fastapi_plugin import Auth0FastAPI, VerifyAccessTokenError
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import HTTPConnection
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+from . import dpop, openapi
+from .answers import EventLog, Refused, refusal
+from .keys import FRESH, Fetch, Keys
+from .settings import AuthSettings
+from .tokens import Claims, Json, check_claims, check_header, parse, view
+
+REMEMBER = FRESH  # so that a token signed with a revoked key is not trusted longer than the key
+NOT_REMEMBERED: tuple[float, Claims | None] = (0.0, None)
+SCHEMES = {"off": {"bearer"}, "accepted": {"bearer", "dpop"}, "required": {"dpop"}}
+
+
+class RequireAuth:
+    """A dependency: let in who holds a valid token with all of `scopes`, and give the route its claims."""
+
+    def __init__(self, scopes: frozenset[str]) -> None:
+        self.scopes = scopes
+
+    async def __call__(self, connection: HTTPConnection) -> Claims:
+        guard: Guard = connection.app.state.guard
+        claims: Claims | None = connection.scope.get("auth0.claims")
+        if claims is None:
+            claims = await guard.authenticate(connection)
+        if not self.scopes <= claims.scopes:
+            scheme = "dpop" if "cnf" in claims.raw else "bearer"
+            raise guard.refuse("scope", connection, scheme, {}, claims.raw, self.scopes)
+        return claims
+
+
+class Door:
+    """What routes use: `Depends(auth0.require_auth(scopes=...))`. It holds nothing; the application does."""
+
+    def require_auth(self, scopes: str | Sequence[str] | None = None) -> RequireAuth:
+        """A dependency that gives `Claims`, or refuses with 401, 403 or 503; all of `scopes` are needed."""
+        needed = frozenset([scopes] if isinstance(scopes, str) else scopes or ())
+        for scope in needed:
+            if not re.fullmatch(r"[\x21\x23-\x5b\x5d-\x7e]+", scope):  # RFC 6749 3.3
+                raise ValueError(f"{scope!r} is not a scope")
+        return RequireAuth(needed)
+
+
+auth0 = Door()
+
+
+class Guard:
+    """The guard of one application: its settings, keys, remembered tokens and used proofs."""
+
+    def __init__(self, settings: AuthSettings, *, fetch: Fetch | None = None) -> None:
+        self.settings = settings
+        self.schemes = SCHEMES[settings.auth0_dpop]
+        self.log = EventLog(logging.getLogger(__name__))
+        self.remembered: dict[bytes, tuple[float, Claims]] = {}
+        domains = list(dict.fromkeys([settings.auth0_domain, *settings.auth0_custom_domains]))
+        self.keys = Keys(domains, fetch, self.remembered.clear)
+        self.proofs = dpop.replay_store(settings.redis_url)
+        self.sdk = Auth0FastAPI(
+            domain=settings.auth0_domain,
+            audience=settings.auth0_audience,
+            domains=domains if len(domains) > 1 else None,
+            custom_fetch=self.keys.document,
+            cache_ttl_seconds=0,  # the keys have a cache of their own
+            dpop_enabled=settings.auth0_dpop != "off",
+            dpop_required=settings.auth0_dpop == "required",
+            dpop_iat_offset=dpop.MAX_AGE,
+            dpop_iat_leeway=dpop.LEEWAY,
+        )
+
+    # ------------------------------------------------------------------------------- for main.py
+
+    def docs(self) -> dict[str, Any]:
+        """Arguments for FastAPI: where the documentation is, and how its Authorize button logs in."""
+        return openapi.docs(self.settings)
+
+    def protect(self, app: FastAPI, scopes: type[StrEnum]) -> None:
+        """Make this the guard of `app`; `scopes` are declared in its OpenAPI document."""
+        app.state.guard = self
+        openapi.declare(app, self.settings, scopes)
+        if self.settings.trusted_proxies:
+            trusted = list(self.settings.trusted_proxies)
+            app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=trusted)
+        if self.settings.cors_origins:
+            app.add_middleware(
+                CORSMiddleware,
+                allow_origins=self.settings.cors_origins,
+                allow_methods=["*"],
+                allow_headers=["Authorization", "DPoP", "Content-Type"],
+                expose_headers=["WWW-Authenticate", "Retry-After"],
+            )
+
+    @asynccontextmanager
+    async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
+        """Fetch the keys now and keep them fresh; the application starts at once, also when Auth0 is down."""
+        refreshing = asyncio.create_task(self.keys.keep_fresh())
+        try:
+            yield
+        finally:
+            refreshing.cancel()
+            with suppress(asyncio.CancelledError):
+                await refreshing
+            await self.keys.close()
+            await self.proofs.close()
+
+    def ready(self) -> bool:
+        """The signing keys of every domain are at hand."""
+        return self.keys.ready()
+
+    # ---------------------------------------------------------------------------- for each request
+
+    async def authenticate(self, connection: HTTPConnection) -> Claims:
+        """The claims of the request's token, verified once however many dependencies ask."""
+        headers = connection.scope["headers"]
+        scheme = ""
+        header: Json = {}
+        payload: Json = {}
+        try:
+            scheme, token = credentials(headers, self.schemes)
+            claims = self._recall(token) if scheme == "bearer" else None
+            if claims is None:
+                header, payload = parse(token)
+                check_header(header, self.settings.auth0_token_dialect)
+                check_claims(payload, self.keys.issuers, self.settings.auth0_audience, time.time())
+                await self.keys.issuers[payload["iss"]].find(header["kid"])
+                if scheme == "bearer":
+                    claims = await self._verify_bearer(token, payload)
+                else:
+                    claims = await self._verify_dpop(token, payload, connection)
+        except Refused as refused:
+            raise self.refuse(refused.reason, connection, scheme, header, payload) from refused
+        connection.scope["auth0.claims"] = claims
+        return claims
+
+    def _recall(self, token: bytes) -> Claims | None:
+        until, claims = self.remembered.get(hashlib.sha256(token).digest(), NOT_REMEMBERED)
+        return claims if time.time() < until else None
+
+    async def _verify_bearer(self, token: bytes, payload: Json) -> Claims:
+        if payload.get("cnf") is not None:
+            raise Refused("bound_token")
+        try:
+            verified = await self.sdk.api_client.verify_access_token(token.decode("ascii"))
+        except Exception as error:
+            raise Refused("signature") from error
+        claims = self._view(verified, payload)
+        if size := self.settings.auth0_token_cache_size:
+            if len(self.remembered) >= size:
+                del self.remembered[next(iter(self.remembered))]
+            until = min(payload["exp"], time.time() + REMEMBER)
+            self.remembered[hashlib.sha256(token).digest()] = until, claims
+        return claims
+
+    async def _verify_dpop(self, token: bytes, payload: Json, connection: HTTPConnection) -> Claims:
+        cnf = payload.get("cnf")
+        if not (isinstance(cnf, dict) and isinstance(cnf.get("jkt"), str)):
+            raise Refused("binding")
+        proofs = [value for name, value in connection.scope["headers"] if name == b"dpop"]
+        proof_claims = dpop.check_proof(proofs)
+        try:
+            verified = await self.sdk.api_client.verify_request(
+                headers={
+                    "authorization": f"DPoP {token.decode('ascii')}",
+                    "dpop": proofs[0].decode("ascii"),
+                },
+                http_method=connection.scope.get("method", "GET"),
+                http_url=dpop.client_url(connection, self.settings.public_url),
+            )
+        except VerifyAccessTokenError as error:
+            raise Refused("signature") from error
+        except Exception as error:
+            raise Refused("proof") from error
+        claims = self._view(verified, payload)
+        if not await self.proofs.first_use(dpop.proof_key(proof_claims, token)):
+            raise Refused("proof_replayed")
+        return claims
+
+    def _view(self, verified: Json, payload: Json) -> Claims:
+        if verified != payload:  # what was checked must be what was verified
+            raise Refused("signature")
+        return view(verified, self.settings.auth0_authorization)
+
+    def refuse(
+        self,
+        reason: str,
+        connection: HTTPConnection,
+        scheme: str,
+        header: Json,
+        payload: Mapping[str, Any],
+        scopes: frozenset[str] = frozenset(),
+    ) -> HTTPException:
+        """The answer to a refused request, after it is logged."""
+        route = getattr(connection.scope.get("route"), "path", "?")
+        self.log.refused(reason, route, header, payload)
+        return refusal(reason, self.settings.auth0_dpop, scheme, scopes)
+
+
+def credentials(headers: Iterable[tuple[bytes, bytes]], schemes: Container[str]) -> tuple[str, bytes]:
+    """Scheme, in lower case, and token of the one Authorization header (RFC 9110 11.6.2)."""
+    values = [value for name, value in headers if name == b"authorization"]
+    if len(values) > 1:
+        raise Refused("ambiguous_credentials")
+    scheme, _, token = values[0].partition(b" ") if values else (b"", b"", b"")
+    name = scheme.decode("latin-1").lower()
+    if not token or name not in schemes:
+        raise Refused("no_credentials")
+    return name, token.strip(b" ")

@@ -1,0 +1,187 @@
+"""The signing keys of the tenant: always at hand, never fetched by a request that can do without.
+
+A domain publishes its metadata (OpenID Connect Discovery 4) and, at the `jwks_uri` named there, its keys
+(RFC 7517 5). Both are fetched once at start, and again in the background every FRESH seconds. All callers
+share one fetch. While Auth0 does not answer, the keys at hand go on serving for STALE seconds. A token
+with an unknown key id causes one fetch, since Auth0 may just have rotated its keys; a fetch that does not
+find the id is followed by COOL_DOWN seconds without another, so that invented ids cost nothing.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from typing import Any
+
+import httpx
+from authlib.jose import RSAKey
+
+from .answers import Refused
+
+FRESH = 300.0  # a key that Auth0 revokes is trusted no longer than this, while Auth0 answers
+STALE = 86_400.0  # what Auth0 itself allows caches in an outage (stale-if-error), and the life of a token
+COOL_DOWN = 10.0
+PAUSE = 1.0  # after a failed fetch, before the next
+PATIENCE = 5.0  # that a request waits for a fetch before it is answered 503
+TIMEOUT = 30.0  # of one document, however slowly it trickles in
+MIN_BITS = 2048  # RFC 7518 3.3
+
+Json = dict[str, Any]
+Fetch = Callable[[str], Awaitable[Json]]
+log = logging.getLogger(__name__)
+
+
+class HttpFetch:
+    """GET of a JSON document. One client for all: building it loads the certificates, 25 ms and more."""
+
+    def __init__(self) -> None:
+        self.client = httpx.AsyncClient(timeout=PATIENCE)
+
+    async def __call__(self, url: str) -> Json:
+        async with asyncio.timeout(TIMEOUT):
+            response = await self.client.get(url)
+        document: Json = response.raise_for_status().json()
+        return document
+
+    async def close(self) -> None:
+        await self.client.aclose()
+
+
+class LoadedKey(dict[str, Any], RSAKey):  # type: ignore[misc]
+    """A JWK that is its own loaded key: decoding the modulus for every token doubles the cost of verifying it."""
+
+    def __init__(self, jwk: Json) -> None:
+        dict.__init__(self, jwk)
+        RSAKey.__init__(self)
+        self._dict_data = jwk
+        self.public_key = self.load_public_key()
+
+
+class Issuer:
+    """One domain of the tenant: its documents, and how fresh they are."""
+
+    def __init__(self, domain: str, fetch: Fetch, changed: Callable[[], None]) -> None:
+        self.url = f"https://{domain}/"
+        self.documents: dict[str, Json] = {}
+        self.keys: dict[str, LoadedKey] = {}
+        self.fetch, self.changed = fetch, changed
+        self.clock = time.monotonic
+        self.fetched = self.failed = self.missed = float("-inf")
+        self.task: asyncio.Task[None] | None = None
+
+    def usable(self) -> bool:
+        return self.clock() - self.fetched < STALE
+
+    async def find(self, kid: str) -> None:
+        """Return when the key is at hand; refuse if there is none, or if the keys cannot be had."""
+        now = self.clock()
+        if kid in self.keys and now - self.fetched < STALE:
+            if now - self.fetched > FRESH:
+                self.refresh()
+            return
+        known = now - self.fetched < STALE
+        if now - self.failed < PAUSE:
+            raise Refused("keys_unavailable")
+        if known and now - self.missed < COOL_DOWN:
+            raise Refused("unknown_key")
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(self.refresh()), PATIENCE)
+        if self.fetched < now:
+            raise Refused("keys_unavailable")
+        if kid not in self.keys:
+            self.missed = self.clock()
+            raise Refused("unknown_key")
+
+    def refresh(self) -> asyncio.Task[None]:
+        """Fetch both documents in the background, unless a fetch is on its way or failed just now."""
+        if self.task is None or self.task.done():
+            self.task = asyncio.create_task(self._fetch())
+        return self.task
+
+    async def _fetch(self) -> None:
+        try:
+            discovery_url = f"{self.url}.well-known/openid-configuration"
+            metadata = await self.fetch(discovery_url)
+            jwks_uri = check_metadata(metadata, self.url)
+            keys = usable_keys(await self.fetch(jwks_uri))
+        except Exception as error:
+            self.failed = self.clock()
+            log.warning("The signing keys of %s could not be fetched: %r", self.url, error)
+            return
+        self.fetched, self.failed = self.clock(), float("-inf")
+        if keys != self.keys:
+            self.keys = keys
+            self.changed()
+        self.documents = {discovery_url: metadata, jwks_uri: {"keys": list(self.keys.values())}}
+
+
+class Keys:
+    """The keys of every domain of the tenant, by issuer."""
+
+    def __init__(self, domains: Iterable[str], fetch: Fetch | None, changed: Callable[[], None]) -> None:
+        self.http = None if fetch else HttpFetch()
+        get = fetch or self.http
+        assert get
+        self.issuers = {i.url: i for i in (Issuer(domain, get, changed) for domain in domains)}
+
+    async def document(self, url: str) -> Json:
+        """What the SDK gets instead of the network."""
+        for issuer in self.issuers.values():
+            if url in issuer.documents:
+                return issuer.documents[url]
+        raise LookupError(url)
+
+    def ready(self) -> bool:
+        return all(issuer.usable() for issuer in self.issuers.values())
+
+    async def keep_fresh(self) -> None:
+        """Fetch now and every FRESH seconds; while that fails, again after 1, 2, 4 ... 60 seconds."""
+        pause = 1.0
+        while True:
+            await asyncio.wait([issuer.refresh() for issuer in self.issuers.values()])
+            failing = any(issuer.failed > issuer.fetched for issuer in self.issuers.values())
+            pause = min(pause * 2, 60.0) if failing else 1.0
+            await asyncio.sleep(pause / 2 if failing else FRESH)
+
+    async def close(self) -> None:
+        for issuer in self.issuers.values():
+            if issuer.task:
+                issuer.task.cancel()
+        if self.http:
+            await self.http.close()
+
+
+def check_metadata(metadata: object, issuer: str) -> str:
+    """OpenID Connect Discovery 4.3: the issuer must be the one asked, or another tenant's keys would count."""
+    if not isinstance(metadata, dict) or metadata.get("issuer") != issuer:
+        raise ValueError("metadata of another issuer")
+    jwks_uri = metadata.get("jwks_uri")
+    if not isinstance(jwks_uri, str) or not jwks_uri.startswith("https://"):
+        raise ValueError("no jwks_uri")
+    return jwks_uri
+
+
+def usable_keys(jwks: object) -> dict[str, LoadedKey]:
+    """The RS256 signing keys by key id; others are left out, a document without any is refused."""
+    listed = jwks.get("keys") if isinstance(jwks, dict) else None
+    keys: dict[str, LoadedKey] = {}
+    for jwk in listed if isinstance(listed, list) else ():
+        with suppress(Exception):  # a key we cannot load is a key we do not have
+            key = LoadedKey(jwk)
+            if _is_for_rs256(jwk) and key.public_key.key_size >= MIN_BITS:
+                keys.setdefault(jwk["kid"], key)
+    if not keys:
+        raise ValueError("no usable key")
+    return keys
+
+
+def _is_for_rs256(jwk: Json) -> bool:
+    return (
+        jwk["kty"] == "RSA"
+        and isinstance(jwk["kid"], str)
+        and jwk.get("use", "sig") == "sig"
+        and jwk.get("alg", "RS256") == "RS256"
+        and "verify" in jwk.get("key_ops", ["verify"])
+        and "d" not in jwk
+    )

@@ -1,0 +1,134 @@
+"""What an access token must look like before and beside the SDK's verification, and what routes get to see of it.
+
+An access token is a JWT in JWS compact serialization: three base64url segments, the header, the claims
+and the signature (RFC 7515 3.1, RFC 7519). The SDK verifies the signature, `iss`, `aud` and `exp`. Here
+is what it leaves out: the shape of each part, `nbf` and `iat` (RFC 7519 4.1.5, 4.1.6), `sub`, the type
+of the token (RFC 8725 3.11, RFC 9068 4) and tokens that are bound to a key (RFC 7800).
+
+Nothing here accepts a token. What is parsed before the signature is verified can only refuse.
+"""
+
+import json
+import re
+from base64 import urlsafe_b64decode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, NoReturn
+
+from .answers import Refused
+
+MAX_TOKEN = 16_384  # bytes; parsing costs time in proportion, and Auth0's tokens are one to four thousand
+LEEWAY = 10  # seconds that the clock of the issuer may be ahead of ours
+COMPACT = re.compile(rb"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
+TYPES = {
+    "access_token": {None, "jwt", "at+jwt"},  # not dpop+jwt, logout+jwt and the like
+    "rfc9068_profile": {"at+jwt"},
+}
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """A verified token: who holds it, and what it allows. `raw` has every claim."""
+
+    sub: str
+    issuer: str
+    scopes: frozenset[str]
+    client_id: str | None
+    expires_at: int
+    raw: Mapping[str, Any]
+
+
+def parse(token: bytes) -> tuple[Json, Json]:
+    """Split a compact JWS into header and claims, unverified."""
+    if len(token) > MAX_TOKEN:
+        raise Refused("token_too_long")
+    parts = COMPACT.fullmatch(token)
+    if parts is None:
+        raise Refused("token_malformed" if token.count(b".") == 2 else "opaque_token")
+    try:
+        header, payload = _json(parts[1]), _json(parts[2])
+    except (ValueError, RecursionError):
+        raise Refused("token_malformed") from None
+    return header, payload
+
+
+def check_header(header: Json, dialect: str) -> None:
+    """Only what Auth0 issues: RS256, a key id, no extension we would have to understand (RFC 7515 4.1.11)."""
+    if header.get("alg") != "RS256":
+        raise Refused("algorithm")
+    kid, typ = header.get("kid"), header.get("typ")
+    if not isinstance(kid, str) or not kid or "crit" in header or "b64" in header:
+        raise Refused("token_malformed")
+    if not (typ is None or isinstance(typ, str)):
+        raise Refused("token_malformed")
+    if (typ and typ.lower().removeprefix("application/")) not in TYPES[dialect]:
+        raise Refused("token_type")
+
+
+def check_claims(payload: Json, issuers: Mapping[str, Any], audience: str, now: float) -> None:
+    """Refuse what no signature could make good."""
+    issuer, aud = payload.get("iss"), payload.get("aud")
+    if not isinstance(issuer, str) or issuer not in issuers:
+        raise Refused("issuer")
+    if audience not in (aud if isinstance(aud, list) else [aud]):
+        raise Refused("audience")
+    if not isinstance(payload.get("sub"), str) or not payload["sub"]:
+        raise Refused("claims")
+    if _seconds(payload, "exp") <= now:
+        raise Refused("expired")
+    if _seconds(payload, "iat") > now + LEEWAY:
+        raise Refused("not_yet_valid")
+    if "nbf" in payload and _seconds(payload, "nbf") > now + LEEWAY:
+        raise Refused("not_yet_valid")
+
+
+def view(claims: Mapping[str, Any], authorization: str) -> Claims:
+    """The claims of a verified token as routes see them; `authorization` says which claim holds the grants."""
+    client_id = claims.get("azp", claims.get("client_id"))  # Auth0's name, RFC 9068's name
+    if not (client_id is None or isinstance(client_id, str)):
+        raise Refused("claims")
+    granted = claims.get("scope", "") if authorization == "scopes" else claims.get("permissions", [])
+    if authorization == "scopes" and isinstance(granted, str):
+        granted = granted.split()
+    if not isinstance(granted, list) or not all(isinstance(grant, str) for grant in granted):
+        raise Refused("claims")
+    return Claims(
+        sub=claims["sub"],
+        issuer=claims["iss"],
+        scopes=frozenset(granted),
+        client_id=client_id,
+        expires_at=int(claims["exp"]),
+        raw=MappingProxyType(dict(claims)),
+    )
+
+
+def _seconds(payload: Json, name: str) -> float:
+    value = payload.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e12:
+        raise Refused("claims")
+    return value
+
+
+def _json(segment: bytes) -> Json:
+    """Strict JSON: an object, no member twice (RFC 7515 4), no NaN, no half of a surrogate pair."""
+    text = urlsafe_b64decode(segment + b"=" * (-len(segment) % 4))
+    value = json.loads(text, object_pairs_hook=_members, parse_constant=_no_constant)
+    if not isinstance(value, dict):
+        raise ValueError
+    if b"\\u" in text:
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
+
+
+def _members(pairs: list[tuple[str, Any]]) -> Json:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError
+    return members
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(name)
