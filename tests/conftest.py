@@ -1,0 +1,65 @@
+"""Isolation from the machine's user, and the working tree as a template, for every test."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import plumbum
+import pytest
+
+from support import commit_all, copy_working_tree, git, uv
+
+GIT_CONFIG = """\
+[user]
+    name = Tester
+    email = tester@example.com
+[init]
+    defaultBranch = main
+[protocol "file"]
+    allow = always
+"""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A home of its own: no settings of Copier, git or uv leak in. uv's cache is shared."""
+    home = tmp_path_factory.mktemp("home")
+    (home / "gitconfig").write_text(GIT_CONFIG)
+    (home / "copier.yml").write_text("{}")
+    cache = subprocess.run([uv(), "cache", "dir"], check=True, capture_output=True, text=True)
+    environment = {
+        "HOME": str(home),
+        "USERPROFILE": str(home),
+        "XDG_CONFIG_HOME": str(home / ".config"),
+        "XDG_CACHE_HOME": str(home / ".cache"),
+        "GIT_CONFIG_GLOBAL": str(home / "gitconfig"),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "COPIER_SETTINGS_PATH": str(home / "copier.yml"),
+        "UV": uv(),
+        "UV_CACHE_DIR": cache.stdout.strip(),
+        "PATH": os.pathsep.join([str(Path(uv()).parent), os.environ["PATH"]]),
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        plumbum.local.env.update(environment)  # Copier's copy, taken when it was imported.
+        patch.delenv("VIRTUAL_ENV", raising=False)
+        for name in [name for name in os.environ if name.startswith("AUTH0_")]:
+            patch.delenv(name)
+        yield
+
+
+@pytest.fixture(scope="session")
+def plain_template(tmp_path_factory: pytest.TempPathFactory, isolated: None) -> Path:
+    """The working tree as a plain directory: the fastest to render."""
+    return copy_working_tree(tmp_path_factory.mktemp("plain"))
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory, isolated: None) -> Path:
+    """The working tree as a git repository whose latest tag is v1.0.0."""
+    folder = copy_working_tree(tmp_path_factory.mktemp("template"))
+    commit_all(folder)
+    git(folder, "tag", "v1.0.0")
+    return folder

@@ -1,0 +1,82 @@
+"""What the tests share as plain functions: the repository, its questions, a render, git and uv."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import copier
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))  # uv does not look there.
+QUESTIONS: dict[str, Any] = {
+    name: question
+    for name, question in yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8")).items()
+    if not name.startswith("_")
+}
+EXAMPLE: dict[str, Any] = yaml.safe_load((ROOT / "example-answers.yml").read_text(encoding="utf-8"))
+AUTOMATIC = {name: EXAMPLE[name] for name in EXAMPLE if name != "auth0_domain"} | {
+    "auth0_setup": "automatic"
+}
+
+
+def uv() -> str:
+    """The uv that the bootstrap found or brought."""
+    found = os.environ.get("UV") or shutil.which("uv")
+    assert found, "uv is needed: run the tests by hooks/bootstrap.py"
+    return found
+
+
+def python(version: str) -> str | None:
+    """An interpreter of this version, if the machine has one."""
+    done = subprocess.run([uv(), "python", "find", version], capture_output=True, text=True)
+    pyenv = sorted(PYENV.glob(f"versions/{version}.*/bin/python"))
+    return done.stdout.strip() or next(map(str, pyenv), None)
+
+
+def git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def commit_all(folder: Path, message: str = "A commit") -> None:
+    """Make a folder a git repository, if it is none, and commit what is in it."""
+    git(folder, "init", "--quiet")
+    git(folder, "add", "--all", "--force")
+    git(folder, "commit", "--quiet", "--message", message)
+
+
+def copy_working_tree(destination: Path) -> Path:
+    """A copy of the repository as it is now, committed or not, without what git ignores."""
+    listed = git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    for name in filter(None, listed.split("\0")):
+        if os.path.lexists(ROOT / name):  # A deleted file is still listed.
+            (destination / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, destination / name, follow_symlinks=False)
+    return destination
+
+
+def render(template: Path, destination: Path, answers: dict[str, Any] | None = None) -> Path:
+    """Render without a question: the example answers, changed by `answers`."""
+    data = EXAMPLE | (answers or {})
+    copier.run_copy(str(template), destination, data, defaults=True, quiet=True)
+    return destination
+
+
+def run(
+    command: Sequence[str | Path], folder: Path, timeout: float = 300, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """A command without a terminal; its two streams together in `stdout`."""
+    return subprocess.run(
+        [str(part) for part in command],
+        cwd=folder,
+        env=os.environ | environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=timeout,
+    )
