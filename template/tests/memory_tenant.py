@@ -1,7 +1,7 @@
-"""An Auth0 tenant in memory: it signs tokens and DPoP proofs, good and faulty ones, and publishes its keys.
+"""An Auth0 tenant in memory: it publishes keys, and signs tokens and DPoP proofs, also faulty ones.
 
-The tests go through the real verification with it, without a network or an account:
-`create_app(settings, fetch=tenant.fetch)`, and `client.get(path, auth=tenant.auth("read:messages"))`.
+The tests go through the real verification with it, without a network or an account: the
+application is `create_app(settings, fetch=tenant.fetch)`, and a request says `auth=tenant.auth()`.
 """
 
 import hashlib
@@ -9,7 +9,7 @@ import json
 import time
 import uuid
 from base64 import urlsafe_b64encode
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from functools import cache
 from typing import Any, Protocol
 
@@ -34,7 +34,7 @@ class Followed(Protocol):
 
 
 class Tenant:
-    """`fetches` lists what was asked for; with `down` every fetch fails; `documents` replaces answers by URL."""
+    """`fetches` lists what was asked for, `down` lets it fail, `documents` replaces it by URL."""
 
     def __init__(self, domain: str = "tenant.example.auth0.com") -> None:
         self.domain = domain
@@ -88,7 +88,7 @@ class Tenant:
     def token(
         self, *grants: str, fault: str | None = None, header: Json | None = None, **claims: object
     ) -> str:
-        """An access token with these grants; `header` and `claims` replace members, OMIT removes them."""
+        """An access token with these grants; `header` and `claims` replace members or OMIT them."""
         now = int(time.time())
         payload: Json = {
             "iss": self.issuer,
@@ -104,10 +104,10 @@ class Tenant:
         if self.dpop_required:
             payload["cnf"] = {"jkt": thumbprint(public_jwk(ec_key()))}
         typ = "at+jwt" if self.token_dialect == "rfc9068_profile" else "JWT"
-        protected = {"alg": "RS256", "typ": typ, "kid": f"key-{self.key_number}"}
-        faulty = FAULTS[fault](now) if fault else ({}, {})
-        protected = {**protected, **faulty[0], **(header or {})}
-        payload = {**payload, **faulty[1], **claims}
+        protected: Json = {"alg": "RS256", "typ": typ, "kid": f"key-{self.key_number}"}
+        wrong_header, wrong_claims = FAULTS[fault](now) if fault else ({}, {})
+        protected = {**protected, **wrong_header, **(header or {})}
+        payload = {**payload, **wrong_claims, **claims}
         signed = self.sign(without_omitted(protected), without_omitted(payload))
         return signed[:-6] + "AAAAAA" if fault == "signature" else signed
 
@@ -125,7 +125,7 @@ class Tenant:
         self, token: str, method: str, url: str, *, header: Json | None = None, **claims: object
     ) -> str:
         """A DPoP proof (RFC 9449 4.2) for one request."""
-        protected = {"typ": "dpop+jwt", "alg": "ES256", "jwk": public_jwk(ec_key()), **(header or {})}
+        protected: Json = {"typ": "dpop+jwt", "alg": "ES256", "jwk": public_jwk(ec_key())}
         payload = {
             "jti": uuid.uuid4().hex,
             "htm": method,
@@ -134,12 +134,13 @@ class Tenant:
             "ath": base64url(hashlib.sha256(token.encode()).digest()),
             **claims,
         }
+        protected.update(header or {})
         text = f"{segment(without_omitted(protected))}.{segment(without_omitted(payload))}"
         r, s = decode_dss_signature(ec_key().sign(text.encode(), ec.ECDSA(SHA256())))
         return f"{text}.{base64url(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}"
 
     def auth(self, *grants: str, dpop: bool | None = None, **token: Any) -> "TokenAuth":
-        """For a request of the test client: Bearer, or DPoP where the API requires it or `dpop` says so."""
+        """For a request: Bearer, or DPoP if the API requires it; `dpop` chooses."""
         if dpop if dpop is not None else self.dpop_required:
             return TokenAuth(self, self.bound_token(*grants, **token), dpop=True)
         return TokenAuth(self, self.token(*grants, **token), dpop=False)
@@ -157,12 +158,13 @@ class TokenAuth(httpx2.Auth):
         scheme = "DPoP" if self.dpop else "Bearer"
         request.headers["Authorization"] = f"{scheme} {self.token}"
         if self.dpop:
-            request.headers["DPoP"] = self.tenant.proof(self.token, request.method, str(request.url))
+            proof = self.tenant.proof(self.token, request.method, str(request.url))
+            request.headers["DPoP"] = proof
         yield request
 
 
 # Named faults of a token: what they change in the header and in the claims, given the time.
-FAULTS = {
+FAULTS: dict[str, Callable[[int], tuple[Json, Json]]] = {
     "expired": lambda now: ({}, {"iat": now - 7200, "exp": now - 3600}),
     "no_exp": lambda now: ({}, {"exp": OMIT}),
     "exp_text": lambda now: ({}, {"exp": str(now + 3600)}),

@@ -1,4 +1,4 @@
-"""The one door to authentication: the rest of the project imports from here and never learns who issues the tokens.
+"""The one door to authentication; outside of this package nothing knows who issues the tokens.
 
 In a route: `Depends(auth0.require_auth())` asks for any valid access token, and
 `Depends(auth0.require_auth(scopes=Scope.READ_MESSAGES))` for one that carries the scope; both give

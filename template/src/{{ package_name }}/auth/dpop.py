@@ -1,8 +1,8 @@
-"""DPoP, RFC 9449: the token is bound to a key of the client, and each request proves that the client has it.
+"""DPoP, RFC 9449: a token that only the holder of a key can use, who proves it in each request.
 
-The SDK verifies the proof: its signature, `typ`, `htm`, `htu`, `ath`, the age of `iat`, and that its key is
-the one in the token's `cnf`. Here is what it leaves out: exactly one proof header (4.3, check 1), the
-shape of the proof, the URL that the client used where a proxy changes it (9449 4.3, check 9), and that no
+The SDK verifies the proof: its signature, `typ`, `htm`, `htu`, `ath`, the age of `iat`, and that
+its key is the one in the token's `cnf`. Here is what it leaves out: exactly one proof (4.3, check
+1), its shape, the URL that the client used where a proxy changes it (4.3, check 9), and that no
 proof is used twice (11.1).
 """
 
@@ -59,7 +59,7 @@ class RedisStore:
         try:
             return bool(await self.redis.set(f"dpop:{key}", 1, nx=True, ex=MAX_AGE + LEEWAY))
         except Exception:
-            raise Refused("replay_store_unavailable") from None
+            raise Refused("store_unavailable") from None
 
     async def close(self) -> None:
         await self.redis.aclose()

@@ -1,16 +1,17 @@
 """The guard around Auth0's SDK: every request that needs a token passes here.
 
-The SDK (auth0-fastapi-api) is the only verifier; nothing is accepted that it has not verified. The guard
-reads the Authorization header (RFC 6750 2.1, RFC 9449 7.1), refuses what is malformed, sees to it that the
-signing keys are at hand, asks the SDK, and answers as the RFCs say (answers.py). A verified Bearer token is
-remembered by its SHA-256 until it expires, for REMEMBER seconds at most, and forgotten when the keys change.
+The SDK (auth0-fastapi-api) is the only verifier: nothing is accepted that it has not verified. The
+guard reads the Authorization header (RFC 6750 2.1, RFC 9449 7.1), refuses what is malformed, sees
+to it that the signing keys are at hand, asks the SDK, and answers as the RFCs say. A verified
+Bearer token is remembered by its SHA-256 until it expires, for REMEMBER seconds at most, and
+forgotten when the keys change.
 """
 
 import asyncio
 import hashlib
 import logging
-import time
 import re
+import time
 from collections.abc import AsyncIterator, Container, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from enum import StrEnum
@@ -34,7 +35,7 @@ SCHEMES = {"off": {"bearer"}, "accepted": {"bearer", "dpop"}, "required": {"dpop
 
 
 class RequireAuth:
-    """A dependency: let in who holds a valid token with all of `scopes`, and give the route its claims."""
+    """A dependency that lets in who holds a valid token with all of `scopes`."""
 
     def __init__(self, scopes: frozenset[str]) -> None:
         self.scopes = scopes
@@ -45,16 +46,16 @@ class RequireAuth:
         if claims is None:
             claims = await guard.authenticate(connection)
         if not self.scopes <= claims.scopes:
-            scheme = "dpop" if "cnf" in claims.raw else "bearer"
+            scheme = "dpop" if claims.raw.get("cnf") else "bearer"
             raise guard.refuse("scope", connection, scheme, {}, claims.raw, self.scopes)
         return claims
 
 
 class Door:
-    """What routes use: `Depends(auth0.require_auth(scopes=...))`. It holds nothing; the application does."""
+    """What routes use; it holds nothing, the guard is the application's (`app.state.guard`)."""
 
     def require_auth(self, scopes: str | Sequence[str] | None = None) -> RequireAuth:
-        """A dependency that gives `Claims`, or refuses with 401, 403 or 503; all of `scopes` are needed."""
+        """A dependency that gives the Claims of a token with all of `scopes`, or refuses."""
         needed = frozenset([scopes] if isinstance(scopes, str) else scopes or ())
         for scope in needed:
             if not re.fullmatch(r"[\x21\x23-\x5b\x5d-\x7e]+", scope):  # RFC 6749 3.3
@@ -91,13 +92,13 @@ class Guard:
     # ------------------------------------------------------------------------------- for main.py
 
     def docs(self) -> dict[str, Any]:
-        """Arguments for FastAPI: where the documentation is, and how its Authorize button logs in."""
+        """Arguments for FastAPI about its documentation."""
         return openapi.docs(self.settings)
 
     def protect(self, app: FastAPI, scopes: type[StrEnum]) -> None:
-        """Make this the guard of `app`; `scopes` are declared in its OpenAPI document."""
+        """Make this the guard of `app`; its OpenAPI document declares `scopes` and refusals."""
         app.state.guard = self
-        openapi.declare(app, self.settings, scopes)
+        openapi.declare(app, self.settings, scopes, needed_scopes)
         if self.settings.trusted_proxies:
             trusted = list(self.settings.trusted_proxies)
             app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=trusted)
@@ -112,7 +113,7 @@ class Guard:
 
     @asynccontextmanager
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
-        """Fetch the keys now and keep them fresh; the application starts at once, also when Auth0 is down."""
+        """Fetch the keys now and keep them fresh; nobody waits, so Auth0 may be down at start."""
         refreshing = asyncio.create_task(self.keys.keep_fresh())
         try:
             yield
@@ -174,7 +175,7 @@ class Guard:
     async def _verify_dpop(self, token: bytes, payload: Json, connection: HTTPConnection) -> Claims:
         cnf = payload.get("cnf")
         if not (isinstance(cnf, dict) and isinstance(cnf.get("jkt"), str)):
-            raise Refused("binding")
+            raise Refused("unbound_token")
         proofs = [value for name, value in connection.scope["headers"] if name == b"dpop"]
         proof_claims = dpop.check_proof(proofs)
         try:
@@ -205,17 +206,25 @@ class Guard:
         reason: str,
         connection: HTTPConnection,
         scheme: str,
-        header: Json,
+        header: Mapping[str, Any],
         payload: Mapping[str, Any],
         scopes: frozenset[str] = frozenset(),
     ) -> HTTPException:
-        """The answer to a refused request, after it is logged."""
-        route = getattr(connection.scope.get("route"), "path", "?")
+        """The answer to a refused request, which is logged."""
+        path = getattr(connection.scope.get("route"), "path", "?")
+        route = f"{connection.scope.get('method', 'WEBSOCKET')} {path}"
         self.log.refused(reason, route, header, payload)
         return refusal(reason, self.settings.auth0_dpop, scheme, scopes)
 
 
-def credentials(headers: Iterable[tuple[bytes, bytes]], schemes: Container[str]) -> tuple[str, bytes]:
+def needed_scopes(dependency: object) -> frozenset[str] | None:
+    """The scopes that a dependency asks for; None if it is not of the guard."""
+    return dependency.scopes if isinstance(dependency, RequireAuth) else None
+
+
+def credentials(
+    headers: Iterable[tuple[bytes, bytes]], schemes: Container[str]
+) -> tuple[str, bytes]:
     """Scheme, in lower case, and token of the one Authorization header (RFC 9110 11.6.2)."""
     values = [value for name, value in headers if name == b"authorization"]
     if len(values) > 1:

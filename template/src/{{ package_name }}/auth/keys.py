@@ -1,10 +1,10 @@
-"""The signing keys of the tenant: always at hand, never fetched by a request that can do without.
+"""The signing keys of the tenant: at hand, and fetched by a request only if there is no other way.
 
-A domain publishes its metadata (OpenID Connect Discovery 4) and, at the `jwks_uri` named there, its keys
-(RFC 7517 5). Both are fetched once at start, and again in the background every FRESH seconds. All callers
-share one fetch. While Auth0 does not answer, the keys at hand go on serving for STALE seconds. A token
-with an unknown key id causes one fetch, since Auth0 may just have rotated its keys; a fetch that does not
-find the id is followed by COOL_DOWN seconds without another, so that invented ids cost nothing.
+A domain publishes its metadata (OpenID Connect Discovery 4) and, at the `jwks_uri` named there, its
+keys (RFC 7517 5). Both are fetched at start, and again in the background every FRESH seconds. All
+who need a fetch share one. While Auth0 does not answer, the keys at hand serve for STALE seconds.
+A token with an unknown key id causes one fetch, since Auth0 may just have rotated its keys; if that
+does not find the id, no other unknown id causes a fetch for COOL_DOWN seconds.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from authlib.jose import RSAKey
 from .answers import Refused
 
 FRESH = 300.0  # a key that Auth0 revokes is trusted no longer than this, while Auth0 answers
-STALE = 86_400.0  # what Auth0 itself allows caches in an outage (stale-if-error), and the life of a token
+STALE = 86_400.0  # in an outage: what Auth0 allows caches (stale-if-error), and a token's life
 COOL_DOWN = 10.0
 PAUSE = 1.0  # after a failed fetch, before the next
 PATIENCE = 5.0  # that a request waits for a fetch before it is answered 503
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 class HttpFetch:
-    """GET of a JSON document. One client for all: building it loads the certificates, 25 ms and more."""
+    """GET of a JSON document, with one client: to build it loads certificates, 25 ms and more."""
 
     def __init__(self) -> None:
         self.client = httpx.AsyncClient(timeout=PATIENCE)
@@ -49,7 +49,7 @@ class HttpFetch:
 
 
 class LoadedKey(dict[str, Any], RSAKey):  # type: ignore[misc]
-    """A JWK that is its own loaded key: decoding the modulus for every token doubles the cost of verifying it."""
+    """A JWK that the SDK need not load for each token, which would double the time it takes."""
 
     def __init__(self, jwk: Json) -> None:
         dict.__init__(self, jwk)
@@ -94,7 +94,7 @@ class Issuer:
             raise Refused("unknown_key")
 
     def refresh(self) -> asyncio.Task[None]:
-        """Fetch both documents in the background, unless a fetch is on its way or failed just now."""
+        """Fetch both documents in the background, unless a fetch is on its way."""
         if self.task is None or self.task.done():
             self.task = asyncio.create_task(self._fetch())
         return self.task
@@ -119,11 +119,14 @@ class Issuer:
 class Keys:
     """The keys of every domain of the tenant, by issuer."""
 
-    def __init__(self, domains: Iterable[str], fetch: Fetch | None, changed: Callable[[], None]) -> None:
-        self.http = None if fetch else HttpFetch()
-        get = fetch or self.http
-        assert get
-        self.issuers = {i.url: i for i in (Issuer(domain, get, changed) for domain in domains)}
+    def __init__(
+        self, domains: Iterable[str], fetch: Fetch | None, changed: Callable[[], None]
+    ) -> None:
+        self.http: HttpFetch | None = None
+        if fetch is None:
+            fetch = self.http = HttpFetch()
+        issuers = [Issuer(domain, fetch, changed) for domain in domains]
+        self.issuers = {issuer.url: issuer for issuer in issuers}
 
     async def document(self, url: str) -> Json:
         """What the SDK gets instead of the network."""
@@ -136,13 +139,13 @@ class Keys:
         return all(issuer.usable() for issuer in self.issuers.values())
 
     async def keep_fresh(self) -> None:
-        """Fetch now and every FRESH seconds; while that fails, again after 1, 2, 4 ... 60 seconds."""
+        """Fetch now and every FRESH seconds; while that fails, after 1, 2, 4 ... 32 seconds."""
         pause = 1.0
         while True:
             await asyncio.wait([issuer.refresh() for issuer in self.issuers.values()])
             failing = any(issuer.failed > issuer.fetched for issuer in self.issuers.values())
-            pause = min(pause * 2, 60.0) if failing else 1.0
-            await asyncio.sleep(pause / 2 if failing else FRESH)
+            await asyncio.sleep(pause if failing else FRESH)
+            pause = min(pause * 2, 32.0) if failing else 1.0
 
     async def close(self) -> None:
         for issuer in self.issuers.values():
@@ -153,7 +156,7 @@ class Keys:
 
 
 def check_metadata(metadata: object, issuer: str) -> str:
-    """OpenID Connect Discovery 4.3: the issuer must be the one asked, or another tenant's keys would count."""
+    """The issuer must be the one that was asked for (OpenID Connect Discovery 4.3)."""
     if not isinstance(metadata, dict) or metadata.get("issuer") != issuer:
         raise ValueError("metadata of another issuer")
     jwks_uri = metadata.get("jwks_uri")
@@ -163,7 +166,7 @@ def check_metadata(metadata: object, issuer: str) -> str:
 
 
 def usable_keys(jwks: object) -> dict[str, LoadedKey]:
-    """The RS256 signing keys by key id; others are left out, a document without any is refused."""
+    """The RS256 signing keys by key id; others are left out, a key set without any is refused."""
     listed = jwks.get("keys") if isinstance(jwks, dict) else None
     keys: dict[str, LoadedKey] = {}
     for jwk in listed if isinstance(listed, list) else ():

@@ -1,23 +1,122 @@
-"""The OpenAPI document tells the truth about the guard, and Swagger's Authorize button gets a token.
+"""The OpenAPI document says what the guard asks for, and Swagger's Authorize button gets a token.
 
-What a route needs is read from the very dependency that guards it, when the document is first asked for;
-requests pay nothing. With AUTH0_DOCS_CLIENT_ID the button logs in with Auth0 by authorization code and PKCE
-(RFC 7636) and sends `audience`, without which Auth0 issues opaque tokens; otherwise it takes a pasted token.
+What a route needs is read from the very dependency that guards it, when the document is first asked
+for; requests pay nothing. With AUTH0_DOCS_CLIENT_ID the button logs in with Auth0 by authorization
+code and PKCE (RFC 7636) and sends `audience`, without which Auth0 issues opaque tokens; without it,
+the button takes a pasted token.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import iter_route_contexts
 
-from .answers import REASONS, RETRY_AFTER
 from .settings import AuthSettings
 
+Json = dict[str, Any]
+Needs = Callable[[object], frozenset[str] | None]  # a dependency: the scopes it needs, if it guards
 
-def docs(settings: AuthSettings) -> dict[str, Any]:
-    return {}
+SCHEME = "auth0"
+REFUSAL = {
+    "type": "object",
+    "required": ["detail"],
+    "properties": {
+        "detail": {
+            "type": "object",
+            "required": ["error", "error_description"],
+            "properties": {"error": {"type": "string"}, "error_description": {"type": "string"}},
+        }
+    },
+}
 
 
-def declare(app: FastAPI, settings: AuthSettings, scopes: type[StrEnum]) -> None:
-    return None
+def docs(settings: AuthSettings) -> Json:
+    """Arguments for FastAPI: where the documentation is, and how its Authorize button logs in."""
+    if not settings.docs_enabled:
+        return {"openapi_url": None, "docs_url": None, "redoc_url": None}
+    if not settings.auth0_docs_client_id:
+        return {}
+    login = {
+        "clientId": settings.auth0_docs_client_id,
+        "usePkceWithAuthorizationCodeGrant": True,
+        "additionalQueryStringParams": {"audience": settings.auth0_audience},
+    }
+    return {"swagger_ui_init_oauth": login}
+
+
+def declare(app: FastAPI, settings: AuthSettings, scopes: type[StrEnum], needs: Needs) -> None:
+    """Add security schemes, needed scopes and refusals to what FastAPI knows of its routes."""
+    described = {scope.value: getattr(scope, "description", scope.value) for scope in scopes}
+    if app.swagger_ui_init_oauth:
+        app.swagger_ui_init_oauth["scopes"] = " ".join(described)
+    build = app.openapi
+
+    def openapi() -> Json:
+        document = build()
+        components = document.setdefault("components", {})
+        if SCHEME not in components.setdefault("securitySchemes", {}):
+            components["securitySchemes"][SCHEME] = security_scheme(settings, described)
+            components.setdefault("schemas", {})["Refusal"] = REFUSAL
+            for operation, needed in guarded(app, document, needs):
+                operation["security"] = [{SCHEME: sorted(needed)}]
+                for status, response in refusals(needed).items():
+                    operation["responses"].setdefault(status, response)
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def security_scheme(settings: AuthSettings, scopes: dict[str, str]) -> Json:
+    """How a client proves who it is, in OpenAPI's words."""
+    if settings.auth0_dpop == "required":
+        return {"type": "http", "scheme": "DPoP", "description": "RFC 9449: token and proof"}
+    if not settings.auth0_docs_client_id:
+        return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+    issuer = f"https://{settings.auth0_domain}"
+    flow = {
+        "authorizationUrl": f"{issuer}/authorize",
+        "tokenUrl": f"{issuer}/oauth/token",
+        "scopes": scopes,
+    }
+    return {"type": "oauth2", "flows": {"authorizationCode": flow}}
+
+
+def guarded(app: FastAPI, document: Json, needs: Needs) -> Iterator[tuple[Json, set[str]]]:
+    """Each guarded operation of the document, with the scopes that all its guards need together."""
+    for route in iter_route_contexts(app.routes):
+        operations = document["paths"].get(route.path_format, {})
+        dependant = getattr(route, "dependant", None)
+        guards = [needed for call in calls(dependant) if (needed := needs(call)) is not None]
+        for method in route.methods or () if guards else ():
+            if operation := operations.get(method.lower()):
+                yield operation, set().union(*guards)
+
+
+def calls(dependant: Dependant | None) -> Iterator[object]:
+    """Every dependency of a route, however deep."""
+    for dependency in dependant.dependencies if dependant else ():
+        yield dependency.call
+        yield from calls(dependency)
+
+
+def refusals(needed: set[str]) -> Json:
+    """The answers of the guard to a route with these scopes."""
+    challenge = {"WWW-Authenticate": {"schema": {"type": "string"}}}
+    answers = {
+        "401": _refusal("No access token, or one that is not valid", challenge),
+        "503": _refusal(
+            "Tokens cannot be verified right now", {"Retry-After": {"schema": {"type": "integer"}}}
+        ),
+    }
+    if needed:
+        scopes = ", ".join(f"`{scope}`" for scope in sorted(needed))
+        answers["403"] = _refusal(f"The access token lacks {scopes}", challenge)
+    return answers
+
+
+def _refusal(description: str, headers: Json) -> Json:
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Refusal"}}}
+    return {"description": description, "headers": headers, "content": content}

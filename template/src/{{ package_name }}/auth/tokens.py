@@ -1,28 +1,28 @@
-"""What an access token must look like before and beside the SDK's verification, and what routes get to see of it.
+"""What an access token must look like beside the SDK's verification, and what routes see of it.
 
-An access token is a JWT in JWS compact serialization: three base64url segments, the header, the claims
-and the signature (RFC 7515 3.1, RFC 7519). The SDK verifies the signature, `iss`, `aud` and `exp`. Here
-is what it leaves out: the shape of each part, `nbf` and `iat` (RFC 7519 4.1.5, 4.1.6), `sub`, the type
-of the token (RFC 8725 3.11, RFC 9068 4) and tokens that are bound to a key (RFC 7800).
+An access token is a JWT in compact serialization: three base64url segments, the header, the claims
+and the signature (RFC 7515 3.1, RFC 7519). The SDK verifies the signature, `iss`, `aud` and `exp`.
+Here is what it leaves out: the shape of each part, `nbf` and `iat` (RFC 7519 4.1.5, 4.1.6), `sub`,
+and the type of the token (RFC 8725 3.11, RFC 9068 4).
 
-Nothing here accepts a token. What is parsed before the signature is verified can only refuse.
+Nothing here accepts a token. What is read before the signature is verified can only refuse.
 """
 
 import json
 import re
 from base64 import urlsafe_b64decode
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NoReturn
 
 from .answers import Refused
 
-MAX_TOKEN = 16_384  # bytes; parsing costs time in proportion, and Auth0's tokens are one to four thousand
+MAX_TOKEN = 16_384  # bytes; parsing costs time in proportion, and Auth0's tokens are 1 to 4 KB
 LEEWAY = 10  # seconds that the clock of the issuer may be ahead of ours
 COMPACT = re.compile(rb"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
-TYPES = {
-    "access_token": {None, "jwt", "at+jwt"},  # not dpop+jwt, logout+jwt and the like
+TYPES = {  # by token dialect; an absent type is ""
+    "access_token": {"", "jwt", "at+jwt"},  # not dpop+jwt, logout+jwt and the like
     "rfc9068_profile": {"at+jwt"},
 }
 
@@ -49,26 +49,23 @@ def parse(token: bytes) -> tuple[Json, Json]:
     if parts is None:
         raise Refused("token_malformed" if token.count(b".") == 2 else "opaque_token")
     try:
-        header, payload = _json(parts[1]), _json(parts[2])
+        return _json(parts[1]), _json(parts[2])
     except (ValueError, RecursionError):
         raise Refused("token_malformed") from None
-    return header, payload
 
 
 def check_header(header: Json, dialect: str) -> None:
-    """Only what Auth0 issues: RS256, a key id, no extension we would have to understand (RFC 7515 4.1.11)."""
+    """Only what Auth0 issues: RS256, a key id, no extension to understand (RFC 7515 4.1.11)."""
+    kid, typ = header.get("kid"), header.get("typ", "")
     if header.get("alg") != "RS256":
         raise Refused("algorithm")
-    kid, typ = header.get("kid"), header.get("typ")
-    if not isinstance(kid, str) or not kid or "crit" in header or "b64" in header:
+    if not isinstance(kid, str) or not isinstance(typ, str) or "crit" in header:
         raise Refused("token_malformed")
-    if not (typ is None or isinstance(typ, str)):
-        raise Refused("token_malformed")
-    if (typ and typ.lower().removeprefix("application/")) not in TYPES[dialect]:
+    if typ.lower().removeprefix("application/") not in TYPES[dialect]:
         raise Refused("token_type")
 
 
-def check_claims(payload: Json, issuers: Mapping[str, Any], audience: str, now: float) -> None:
+def check_claims(payload: Json, issuers: Container[str], audience: str, now: float) -> None:
     """Refuse what no signature could make good."""
     issuer, aud = payload.get("iss"), payload.get("aud")
     if not isinstance(issuer, str) or issuer not in issuers:
@@ -86,14 +83,15 @@ def check_claims(payload: Json, issuers: Mapping[str, Any], audience: str, now: 
 
 
 def view(claims: Mapping[str, Any], authorization: str) -> Claims:
-    """The claims of a verified token as routes see them; `authorization` says which claim holds the grants."""
+    """A verified token as routes see it; `authorization` names the claim that holds the grants."""
     client_id = claims.get("azp", claims.get("client_id"))  # Auth0's name, RFC 9068's name
-    if not (client_id is None or isinstance(client_id, str)):
+    granted = claims.get("permissions", [])
+    if authorization == "scopes":
+        granted = claims.get("scope", "")
+        granted = granted.split() if isinstance(granted, str) else None
+    if not (client_id is None or isinstance(client_id, str)) or not isinstance(granted, list):
         raise Refused("claims")
-    granted = claims.get("scope", "") if authorization == "scopes" else claims.get("permissions", [])
-    if authorization == "scopes" and isinstance(granted, str):
-        granted = granted.split()
-    if not isinstance(granted, list) or not all(isinstance(grant, str) for grant in granted):
+    if not all(isinstance(grant, str) for grant in granted):
         raise Refused("claims")
     return Claims(
         sub=claims["sub"],
