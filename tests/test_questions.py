@@ -64,16 +64,16 @@ BAD: dict[str, list[tuple[Any, str]]] = {
         ("---", "at least one letter or digit"),
     ],
     "package_name": [
-        ("", "is not a package name"),
-        ("my-api", "my-api is not a package name"),
+        ("", "a letter first"),
+        ("my-api", "my-api: lower-case letters, digits and single underscores"),
         ("My_API", "lower-case"),
         ("1api", "a letter first"),
         ("_api", "a letter first"),
-        ("my api", "is not a package name"),
-        ("my.api", "is not a package name"),
+        ("my api", "lower-case letters"),
+        ("my.api", "lower-case letters"),
         ("my__api", "single underscores"),
-        ("my_api_", "is not a package name"),
-        ("größe", "is not a package name"),
+        ("my_api_", "single underscores"),
+        ("größe", "lower-case letters"),
         ("a" * 31, "at most 30"),
         ("class", "try class_api"),
         ("fastapi", "taken by Python or a dependency"),
@@ -105,7 +105,7 @@ BAD: dict[str, list[tuple[Any, str]]] = {
         (" x.eu.auth0.com", "remove the spaces; type x.eu.auth0.com"),
         ("x.eu.auth0.com ", "remove the spaces; type x.eu.auth0.com"),
         ("X.EU.auth0.com", "lower case only; type x.eu.auth0.com"),
-        ("x", "x has no dot: type the whole domain"),
+        ("x", "x has no dot: type all of it, like your-tenant"),
         ("localhost", "localhost has no dot"),
         ("ada@example.com", "e-mail address"),
         ("x..auth0.com", "is not a host name"),
@@ -115,13 +115,13 @@ BAD: dict[str, list[tuple[Any, str]]] = {
         ("10.0.0.1", "is not a host name"),
     ],
     "resource": [
-        ("", "such as messages"),
+        ("", "a letter first"),
         ("Messages", "lower-case"),
         ("my-orders", "underscores"),
-        ("../etc", "is not a noun"),
+        ("../etc", "underscores"),
         ("a" * 21, "at most 20"),
-        ("public", "is a route of the project already"),
-        ("profile", "is a route of the project already"),
+        ("public", "is a route already"),
+        ("profile", "is a route already"),
         ("class", "taken by Python"),
     ],
     "authorization": [("roles", "Invalid choice")],
@@ -135,10 +135,10 @@ BAD: dict[str, list[tuple[Any, str]]] = {
     "token_dialect": [("jwt", "Invalid choice")],
     "python_version": [("3.10", "Invalid choice"), ("3", "Invalid choice")],
     "cors_origins": [
-        ("app.example.com", "scheme and host"),
+        ("app.example.com", "app.example.com: type scheme and host"),
         ("https://app.example.com/", "without a path"),
-        ("https://a.example.com, *", "* is not an origin"),
-        ("*", "is not an origin"),
+        ("https://a.example.com, *", "*: type scheme and host"),
+        ("*", "without a path"),
     ],
     "license": [("GPL", "Invalid choice")],
 }
@@ -176,7 +176,9 @@ def test_a_bad_value_is_refused_with_the_way_out(
         render(plain_template, tmp_path / "project", {name: bad})
     assert explanation in str(refusal.value)
     assert name in str(refusal.value) or not isinstance(bad, str) or bad in str(refusal.value)
-    assert "\n" not in explanation
+    message = str(refusal.value).partition(": ")[2]
+    assert len(message.splitlines()) == 1
+    assert len(message) <= 80 or len(str(bad)) > 12 or "Invalid choice" in message, "cut at 80"
     assert not (tmp_path / "project").exists()
 
 
