@@ -4,6 +4,7 @@ The tests go through the real verification with it, without a network or an acco
 application is `create_app(settings, fetch=tenant.fetch)`, and a request says `auth=tenant.auth()`.
 """
 
+import asyncio
 import hashlib
 import json
 import time
@@ -34,7 +35,7 @@ class Followed(Protocol):
 
 
 class Tenant:
-    """`fetches` lists what was asked for, `down` lets it fail, `documents` replaces it by URL."""
+    """`fetches` lists what was asked for; `down`, `delay` and `documents` change the answer."""
 
     def __init__(self, domain: str = "tenant.example.auth0.com") -> None:
         self.domain = domain
@@ -47,6 +48,7 @@ class Tenant:
         self.fetches: list[str] = []
         self.documents: Json = {}
         self.down = False
+        self.delay = 0.0
         self.authorization = "scopes"
         self.token_dialect = "access_token"
         self.dpop_required = False
@@ -62,6 +64,7 @@ class Tenant:
     async def fetch(self, url: str) -> Json:
         """Answer as the HTTP client would."""
         self.fetches.append(url)
+        await asyncio.sleep(self.delay)
         if self.down:
             raise ConnectionError("the tenant is down")
         document: Json = {**self.own_documents(), **self.documents}[url]
@@ -102,7 +105,7 @@ class Tenant:
         if self.authorization == "permissions":
             payload["permissions"] = list(grants)
         if self.dpop_required:
-            payload["cnf"] = {"jkt": thumbprint(public_jwk(ec_key()))}
+            payload["cnf"] = {"jkt": thumbprint(public_jwk(ec_key(1)))}
         typ = "at+jwt" if self.token_dialect == "rfc9068_profile" else "JWT"
         protected: Json = {"alg": "RS256", "typ": typ, "kid": f"key-{self.key_number}"}
         wrong_header, wrong_claims = FAULTS[fault](now) if fault else ({}, {})
@@ -113,7 +116,7 @@ class Tenant:
 
     def bound_token(self, *grants: str, **claims: Any) -> str:
         """A token that is bound to the key of `proof`."""
-        return self.token(*grants, cnf={"jkt": thumbprint(public_jwk(ec_key()))}, **claims)
+        return self.token(*grants, cnf={"jkt": thumbprint(public_jwk(ec_key(1)))}, **claims)
 
     def sign(self, header: object, payload: object) -> str:
         """Sign anything, also what is no JWT, with the current key; bytes are taken as they are."""
@@ -122,10 +125,17 @@ class Tenant:
         return f"{text}.{base64url(signature)}"
 
     def proof(
-        self, token: str, method: str, url: str, *, header: Json | None = None, **claims: object
+        self,
+        token: str,
+        method: str,
+        url: str,
+        *,
+        key: int = 1,
+        header: Json | None = None,
+        **claims: object,
     ) -> str:
-        """A DPoP proof (RFC 9449 4.2) for one request."""
-        protected: Json = {"typ": "dpop+jwt", "alg": "ES256", "jwk": public_jwk(ec_key())}
+        """A DPoP proof (RFC 9449 4.2) for one request; tokens are bound to key 1."""
+        protected: Json = {"typ": "dpop+jwt", "alg": "ES256", "jwk": public_jwk(ec_key(key))}
         payload = {
             "jti": uuid.uuid4().hex,
             "htm": method,
@@ -136,7 +146,7 @@ class Tenant:
         }
         protected.update(header or {})
         text = f"{segment(without_omitted(protected))}.{segment(without_omitted(payload))}"
-        r, s = decode_dss_signature(ec_key().sign(text.encode(), ec.ECDSA(SHA256())))
+        r, s = decode_dss_signature(ec_key(key).sign(text.encode(), ec.ECDSA(SHA256())))
         return f"{text}.{base64url(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}"
 
     def auth(self, *grants: str, dpop: bool | None = None, **token: Any) -> "TokenAuth":
@@ -204,7 +214,7 @@ def rsa_key(number: int, bits: int = 2048) -> rsa.RSAPrivateKey:
 
 
 @cache
-def ec_key(number: int = 1) -> ec.EllipticCurvePrivateKey:
+def ec_key(number: int) -> ec.EllipticCurvePrivateKey:
     """The keys that DPoP clients hold, by number."""
     return ec.generate_private_key(ec.SECP256R1())
 

@@ -35,9 +35,10 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.used: dict[str, float] = {}  # in the order of expiry, since all live equally long
+        self.clock = time.monotonic
 
     async def first_use(self, key: str) -> bool:
-        now = time.monotonic()
+        now = self.clock()
         while self.used and self.used[oldest := next(iter(self.used))] < now:
             del self.used[oldest]
         if key in self.used:

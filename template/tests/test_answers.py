@@ -1,0 +1,301 @@
+"""What a refused request is answered (RFC 6750 3), what a good one gets, and what the log says."""
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from starlette.testclient import WebSocketDenialResponse
+
+from memory_tenant import FAULTS, OMIT, Tenant
+
+READ, WRITE = "read:things", "write:things"
+Probe = Callable[..., TestClient]
+
+BEARER, DPOP = 'Bearer realm="api"', 'DPoP algs="ES256"'
+BARE = {"off": BEARER, "accepted": f"{BEARER}, {DPOP}", "required": DPOP}
+
+
+@pytest.mark.parametrize("dpop", BARE)
+def test_no_credentials_get_a_bare_challenge_per_scheme(probe: Probe, dpop: str) -> None:
+    client = probe(auth0_dpop=dpop)
+    for value in ["", "Basic YTpi", "Bearer", "Bearer ", "a.b.c", "Negotiate x", ", Bearer x"]:
+        for headers in [{}, {"Authorization": value}]:
+            answer = client.get("/any", headers=headers)
+            assert answer.status_code == 401, value
+            assert answer.headers["WWW-Authenticate"] == BARE[dpop]
+            assert set(answer.json()["detail"]) == {"error", "error_description"}
+
+
+@pytest.mark.parametrize(("dpop", "scheme"), [("off", "DPoP"), ("required", "Bearer")])
+def test_a_scheme_that_is_not_accepted_gets_the_bare_challenge(
+    probe: Probe, tenant: Tenant, dpop: str, scheme: str
+) -> None:
+    client = probe(auth0_dpop=dpop)
+    answer = client.get("/any", headers={"Authorization": f"{scheme} {tenant.token()}"})
+    assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, BARE[dpop])
+
+
+def test_a_bad_token_is_401_invalid_token(probe: Probe, tenant: Tenant) -> None:
+    client = probe()
+    for fault in FAULTS:
+        answer = client.get("/any", auth=tenant.auth(fault=fault))
+        assert answer.status_code == 401, fault
+        detail = answer.json()["detail"]
+        assert detail["error"] == "invalid_token", fault
+        told = f'error="invalid_token", error_description="{detail["error_description"]}"'
+        assert answer.headers["WWW-Authenticate"] == f"{BEARER}, {told}, {DPOP}"
+
+
+def test_a_claim_of_the_wrong_type_is_401(probe: Probe, tenant: Tenant) -> None:
+    client = probe()
+    for claim in ["scope", "azp", "aud", "sub", "exp", "iat", "nbf", "cnf"]:
+        for value in [True, [], [[]], {"a": 1}, 10**400, -1]:
+            claims: Any = {claim: value}
+            answer = client.get("/read", auth=tenant.auth(READ, **claims))
+            assert answer.status_code == 401, claims
+
+
+def test_permissions_of_the_wrong_type_are_401(probe: Probe, tenant: Tenant) -> None:
+    client = probe(auth0_authorization="permissions")
+    for value in [5, READ, {READ: 1}, [[READ]], None]:
+        assert client.get("/read", auth=tenant.auth(permissions=value)).status_code == 401, value
+
+
+@pytest.mark.parametrize(
+    ("dialect", "typ", "status"),
+    [
+        ("access_token", "JWT", 200),
+        ("access_token", "at+jwt", 200),
+        ("access_token", OMIT, 200),
+        ("access_token", "dpop+jwt", 401),
+        ("rfc9068_profile", "at+jwt", 200),
+        ("rfc9068_profile", "application/AT+JWT", 200),
+        ("rfc9068_profile", "JWT", 401),
+        ("rfc9068_profile", OMIT, 401),
+    ],
+)
+def test_the_type_must_fit_the_dialect(
+    probe: Probe, tenant: Tenant, dialect: str, typ: object, status: int
+) -> None:
+    client = probe(auth0_token_dialect=dialect)
+    assert client.get("/any", auth=tenant.auth(header={"typ": typ})).status_code == status
+
+
+def test_clocks_may_differ_a_little(probe: Probe, tenant: Tenant) -> None:
+    soon = int(time.time()) + 5
+    assert probe().get("/any", auth=tenant.auth(iat=soon, nbf=soon)).status_code == 200
+
+
+def test_lacking_a_scope_is_403_and_the_challenge_names_what_is_needed(
+    probe: Probe, tenant: Tenant
+) -> None:
+    answer = probe().post("/write", auth=tenant.auth(WRITE))
+    assert answer.status_code == 403
+    assert answer.json()["detail"]["error"] == "insufficient_scope"
+    challenge = answer.headers["WWW-Authenticate"]
+    assert challenge.startswith(f'{BEARER}, error="insufficient_scope", ')
+    assert 'scope="read:things write:things"' in challenge
+
+
+def test_a_scope_is_compared_to_the_letter(probe: Probe, tenant: Tenant) -> None:
+    client = probe()
+    for scope in ["", "read:things2", "READ:things", "write:things", "read", "a,read:things"]:
+        assert client.get("/read", auth=tenant.auth(scope=scope)).status_code == 403, scope
+
+
+@pytest.mark.parametrize("authorization", ["scopes", "permissions"])
+def test_grants_come_from_the_claim_that_the_setting_names(
+    probe: Probe, tenant: Tenant, authorization: str
+) -> None:
+    client = probe(auth0_authorization=authorization)
+    assert client.get("/read", auth=tenant.auth(READ)).status_code == 200
+    other: Any = {"permissions": [READ]}
+    if authorization == "permissions":
+        other = {"scope": READ, "permissions": []}
+    assert client.get("/read", auth=tenant.auth(**other)).status_code == 403
+
+
+def test_a_good_token_gives_its_claims(probe: Probe, tenant: Tenant) -> None:
+    answer = probe().get("/any", auth=tenant.auth(READ, WRITE, sub="auth0|ada", azp="app"))
+    assert answer.json() == {"sub": "auth0|ada", "scopes": [READ, WRITE], "client": "app"}
+
+
+def test_the_scheme_may_be_spelt_in_any_case(probe: Probe, tenant: Tenant) -> None:
+    client = probe()
+    for scheme in ["bearer", "BEARER", "Bearer "]:
+        headers = {"Authorization": f"{scheme} {tenant.token()}"}
+        assert client.get("/any", headers=headers).status_code == 200
+
+
+def test_two_authorization_headers_are_refused(probe: Probe, tenant: Tenant) -> None:
+    header = ("Authorization", f"Bearer {tenant.token()}")
+    assert probe().get("/any", headers=[header, header]).status_code == 401
+
+
+def test_a_large_token_is_accepted_and_a_huge_one_is_not(probe: Probe, tenant: Tenant) -> None:
+    client = probe()
+    assert client.get("/any", auth=tenant.auth(extra="x" * 7_000)).status_code == 200
+    assert client.get("/any", auth=tenant.auth(extra="x" * 20_000)).status_code == 401
+
+
+def test_a_bound_token_is_not_accepted_as_bearer(probe: Probe, tenant: Tenant) -> None:
+    for dpop in ("off", "accepted"):
+        headers = {"Authorization": f"Bearer {tenant.bound_token()}"}
+        assert probe(auth0_dpop=dpop).get("/any", headers=headers).status_code == 401
+
+
+def test_a_websocket_is_guarded_like_a_route(probe: Probe, tenant: Tenant) -> None:
+    client = probe()
+    headers = {"Authorization": f"Bearer {tenant.token(READ)}"}
+    with client.websocket_connect("/socket", headers=headers) as socket:
+        assert socket.receive_text() == "auth0|ada"
+    with pytest.raises(WebSocketDenialResponse) as refused, client.websocket_connect("/socket"):
+        pass
+    assert refused.value.status_code == 401
+
+
+# ------------------------------------------------------------------------- remembered tokens
+
+
+def test_a_token_is_verified_once_per_request_and_then_remembered(
+    probe: Probe, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = probe()
+    api_client = client.app.state.guard.sdk.api_client  # type: ignore[attr-defined]
+    verify, verified = api_client.verify_access_token, []
+
+    async def count(token: str) -> object:
+        verified.append(token)
+        return await verify(token)
+
+    monkeypatch.setattr(api_client, "verify_access_token", count)
+    auth = tenant.auth(READ)
+    for _ in range(3):  # /read asks twice: any token, and the scope
+        assert client.get("/read", auth=auth).status_code == 200
+    assert len(verified) == 1
+
+
+def test_nothing_is_remembered_when_the_setting_is_zero(probe: Probe, tenant: Tenant) -> None:
+    client = probe(auth0_token_cache_size=0)
+    assert client.get("/any", auth=tenant.auth()).status_code == 200
+    assert not client.app.state.guard.remembered  # type: ignore[attr-defined]
+
+
+def test_what_is_remembered_is_bounded(probe: Probe, tenant: Tenant) -> None:
+    client = probe(auth0_token_cache_size=2)
+    for number in range(4):
+        assert client.get("/any", auth=tenant.auth(jti=str(number))).status_code == 200
+    assert len(client.app.state.guard.remembered) == 2  # type: ignore[attr-defined]
+
+
+def test_a_remembered_token_is_forgotten_when_it_expires(probe: Probe, tenant: Tenant) -> None:
+    client = probe()
+    auth = tenant.auth(exp=time.time() + 0.3)
+    assert client.get("/any", auth=auth).status_code == 200
+    time.sleep(0.3)
+    assert client.get("/any", auth=auth).status_code == 401
+
+
+def test_two_applications_share_nothing(probe: Probe, tenant: Tenant) -> None:
+    first, second = probe(), probe(auth0_audience="https://second.example.com")
+    auth = tenant.auth()
+    assert first.get("/any", auth=auth).status_code == 200
+    assert second.get("/any", auth=auth).status_code == 401
+
+
+# ---------------------------------------------------------------------------------- CORS
+
+
+def test_a_preflight_needs_no_token_and_errors_carry_cors_headers(
+    probe: Probe, tenant: Tenant
+) -> None:
+    client = probe(cors_origins=("https://app.example.com",))
+    origin = {"Origin": "https://app.example.com"}
+    wanted = {
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization, dpop, content-type",
+    }
+    preflight = client.options("/write", headers={**origin, **wanted})
+    assert preflight.status_code == 200
+    assert "DPoP" in preflight.headers["Access-Control-Allow-Headers"]
+    refused = client.get("/any", headers=origin)
+    assert refused.status_code == 401
+    assert refused.headers["Access-Control-Allow-Origin"] == "https://app.example.com"
+    assert "WWW-Authenticate" in refused.headers["Access-Control-Expose-Headers"]
+    foreign = client.get("/any", headers={"Origin": "https://evil.example.com"})
+    assert "Access-Control-Allow-Origin" not in foreign.headers
+
+
+def test_no_origin_is_allowed_by_default(probe: Probe) -> None:
+    answer = probe(cors_origins=()).get("/open", headers={"Origin": "https://app.example.com"})
+    assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+# ------------------------------------------------------------------------------- the log
+
+
+def refusals(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
+    """The lines of the event log, parsed."""
+    lines = [record.getMessage() for record in caplog.records]
+    return [json.loads(line) for line in lines if "auth.refused" in line]
+
+
+def test_a_refusal_is_one_structured_line(
+    probe: Probe, tenant: Tenant, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = tenant.token(sub="auth0|ada", azp="app")
+    probe().get("/read", headers={"Authorization": f"Bearer {token}"})
+    assert refusals(caplog) == [
+        {
+            "event": "auth.refused",
+            "reason": "scope",
+            "status": 403,
+            "route": "GET /read",
+            "client_id": "app",
+            "subject": hashlib.sha256(b"auth0|ada").hexdigest()[:16],
+        }
+    ]
+    assert token not in caplog.text
+    assert "ada" not in caplog.text
+
+
+def test_the_log_says_that_the_client_forgot_the_audience(
+    probe: Probe, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = probe()
+    for opaque in ("v2.local.opaque", "0Tk3pQ", "eyJhbGciOiJkaXIifQ..a.b.c"):
+        answer = client.get("/any", headers={"Authorization": f"Bearer {opaque}"})
+        assert answer.status_code == 401
+    assert "`audience`" in str(refusals(caplog)[-1]["hint"])
+
+
+def test_an_attack_neither_floods_the_log_nor_hides_other_refusals(
+    probe: Probe, tenant: Tenant, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = probe()
+    log = client.app.state.guard.log  # type: ignore[attr-defined]
+    log.clock = lambda: 0.0
+    for _ in range(100):
+        client.get("/any", auth=tenant.auth(fault="signature"))
+    client.get("/any", auth=tenant.auth(fault="expired"))
+    reasons = [line["reason"] for line in refusals(caplog)]
+    assert reasons == ["signature"] * 20 + ["expired"]
+    log.clock = lambda: 11.0
+    client.get("/any", auth=tenant.auth(fault="signature"))
+    assert refusals(caplog)[-1]["suppressed"] == 80
+
+
+def test_nothing_of_a_token_breaks_out_of_its_line(
+    probe: Probe, tenant: Tenant, caplog: pytest.LogCaptureFixture
+) -> None:
+    header = {"kid": 'key"\r\nforged: line\u2028' + "x" * 500}
+    probe().get("/any", auth=tenant.auth(header=header, azp="app\r\nforged"))
+    [record] = [record for record in caplog.records if "unknown_key" in record.getMessage()]
+    assert record.levelno == logging.WARNING
+    assert len(record.getMessage().splitlines()) == 1
+    assert len(record.getMessage()) < 500

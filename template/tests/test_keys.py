@@ -1,0 +1,214 @@
+"""The signing keys: fetched once, kept fresh, kept in an outage, not fetched for an attacker."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx2
+from fastapi.testclient import TestClient
+
+from memory_tenant import Tenant, ec_key, public_jwk, rsa_key
+
+Probe = Callable[..., TestClient]
+HOUR = 3600.0
+
+
+class Clock:
+    """The time as the keys of one application see it; the test lets it pass."""
+
+    def __init__(self, client: TestClient, tenant: Tenant) -> None:
+        self.now = time.monotonic()
+        self.issuer = client.app.state.guard.keys.issuers[tenant.issuer]  # type: ignore[attr-defined]
+        self.issuer.clock = lambda: self.now
+
+    def __iadd__(self, seconds: float) -> "Clock":
+        self.now += seconds
+        return self
+
+
+def status(client: TestClient, tenant: Tenant, **token: Any) -> int:
+    """What a request with a fresh token is answered."""
+    return client.get("/any", auth=tenant.auth(**token)).status_code
+
+
+def settle(client: TestClient, tenant: Tenant) -> None:
+    """Let what runs in the background finish."""
+    while (task := client.app.state.guard.keys.issuers[tenant.issuer].task) and not task.done():  # type: ignore[attr-defined]
+        client.get("/open")
+
+
+def test_both_documents_are_fetched_once_for_any_number_of_requests(
+    probe: Probe, tenant: Tenant
+) -> None:
+    client = probe()
+    for number in range(20):
+        assert status(client, tenant, jti=str(number)) == 200
+    assert tenant.fetches == [tenant.discovery_url, tenant.jwks_uri]
+
+
+def test_concurrent_requests_of_a_cold_process_share_one_fetch(
+    probe: Probe, tenant: Tenant
+) -> None:
+    client = probe()
+    settle(client, tenant)
+    issuer = client.app.state.guard.keys.issuers[tenant.issuer]  # type: ignore[attr-defined]
+    issuer.keys, issuer.fetched, tenant.delay = {}, float("-inf"), 0.01
+    tenant.fetches.clear()
+
+    async def burst() -> list[int]:
+        transport = httpx2.ASGITransport(client.app)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://api") as many:
+            calls = [many.get("/any", auth=tenant.auth(jti=str(n))) for n in range(50)]
+            return [answer.status_code for answer in await asyncio.gather(*calls)]
+
+    assert asyncio.run(burst()) == [200] * 50
+    assert len(tenant.fetches) == 2
+
+
+def test_the_first_token_of_a_new_key_passes_after_one_refetch(
+    probe: Probe, tenant: Tenant
+) -> None:
+    client = probe()
+    for _ in range(2):
+        assert status(client, tenant) == 200
+        tenant.fetches.clear()
+        tenant.rotate()
+        assert status(client, tenant) == 200
+        assert tenant.fetches.count(tenant.jwks_uri) == 1
+
+
+def test_invented_key_ids_cause_one_refetch_in_a_while(probe: Probe, tenant: Tenant) -> None:
+    client = probe()
+    clock = Clock(client, tenant)
+    assert status(client, tenant) == 200
+    tenant.fetches.clear()
+    for number in range(100):
+        assert status(client, tenant, header={"kid": f"invented-{number}"}) == 401
+    assert tenant.fetches.count(tenant.jwks_uri) == 1
+    clock += 11
+    tenant.rotate()
+    assert status(client, tenant) == 200
+
+
+def test_a_revoked_key_is_forgotten_with_the_tokens_it_signed(probe: Probe, tenant: Tenant) -> None:
+    client = probe()
+    clock = Clock(client, tenant)
+    old = tenant.auth()
+    assert client.get("/any", auth=old).status_code == 200
+    tenant.rotate(revoke=True)
+    clock += 301
+    assert status(client, tenant, jti="refreshes in the background") == 200
+    settle(client, tenant)
+    assert client.get("/any", auth=old).status_code == 401
+
+
+def test_keys_are_refreshed_in_the_background(probe: Probe, tenant: Tenant) -> None:
+    client = probe()
+    clock = Clock(client, tenant)
+    assert status(client, tenant, jti="1") == 200
+    tenant.fetches.clear()
+    clock += 301
+    assert status(client, tenant, jti="2") == 200
+    settle(client, tenant)
+    assert tenant.fetches == [tenant.discovery_url, tenant.jwks_uri]
+
+
+def test_an_outage_does_not_matter_for_a_day(probe: Probe, tenant: Tenant) -> None:
+    client = probe()
+    clock = Clock(client, tenant)
+    assert status(client, tenant, jti="0") == 200
+    tenant.down = True
+    for hour in range(1, 24):
+        clock += HOUR
+        assert status(client, tenant, jti=str(hour)) == 200
+    assert client.app.state.guard.ready()  # type: ignore[attr-defined]
+    clock += 2 * HOUR
+    assert status(client, tenant, jti="after a day") == 503
+    assert not client.app.state.guard.ready()  # type: ignore[attr-defined]
+
+
+def test_without_keys_the_answer_is_503_until_they_can_be_had(probe: Probe, tenant: Tenant) -> None:
+    tenant.down = True
+    client = probe()
+    clock = Clock(client, tenant)
+    answer = client.get("/any", auth=tenant.auth())
+    assert answer.status_code == 503
+    assert int(answer.headers["Retry-After"]) > 0
+    assert "WWW-Authenticate" not in answer.headers
+    assert client.get("/any").status_code == 401
+    assert status(client, tenant, fault="expired") == 401
+    fetches = len(tenant.fetches)
+    assert [status(client, tenant) for _ in range(20)] == [503] * 20
+    assert len(tenant.fetches) == fetches  # not one more for each request
+    tenant.down = False
+    clock += 2
+    assert status(client, tenant) == 200
+
+
+def test_an_unknown_key_in_an_outage_is_503_since_it_may_be_new(
+    probe: Probe, tenant: Tenant
+) -> None:
+    client = probe()
+    assert status(client, tenant, jti="1") == 200
+    tenant.down = True
+    tenant.rotate()
+    assert status(client, tenant) == 503
+
+
+WRONG_DOCUMENTS: list[tuple[str, Any]] = [
+    ("metadata", {}),
+    ("metadata", []),
+    ("metadata", None),
+    ("metadata", {"issuer": "https://evil.example.com/", "jwks_uri": "https://evil.example.com/"}),
+    ("metadata", {"issuer": "https://tenant.example.auth0.com/"}),
+    ("metadata", {"issuer": "https://tenant.example.auth0.com/", "jwks_uri": "http://a.example"}),
+    ("keys", {}),
+    ("keys", []),
+    ("keys", {"keys": "none"}),
+    ("keys", {"keys": ["text", None, {}, {"kty": "RSA", "kid": "key-1"}]}),
+    ("keys", {"keys": [{**public_jwk(rsa_key(1), "key-1"), "use": "enc"}]}),
+    ("keys", {"keys": [{**public_jwk(rsa_key(1), "key-1"), "alg": "RS512"}]}),
+    ("keys", {"keys": [{**public_jwk(rsa_key(1), "key-1"), "key_ops": ["sign"]}]}),
+    ("keys", {"keys": [{**public_jwk(rsa_key(1), "key-1"), "n": "AQAB"}]}),
+    ("keys", {"keys": [public_jwk(rsa_key(1, 1024), "key-1")]}),
+    ("keys", {"keys": [{**public_jwk(ec_key(1)), "kid": "key-1"}]}),
+]
+
+
+def test_documents_of_the_wrong_shape_are_not_used(probe: Probe, tenant: Tenant) -> None:
+    for name, document in WRONG_DOCUMENTS:
+        url = tenant.discovery_url if name == "metadata" else tenant.jwks_uri
+        tenant.documents = {url: document}
+        assert status(probe(), tenant) == 503, document
+
+
+def test_wrong_documents_do_not_replace_good_ones(probe: Probe, tenant: Tenant) -> None:
+    client = probe()
+    clock = Clock(client, tenant)
+    assert status(client, tenant, jti="1") == 200
+    tenant.documents = {tenant.jwks_uri: {"keys": []}}
+    clock += 301
+    assert status(client, tenant, jti="2") == 200
+    settle(client, tenant)
+    assert status(client, tenant, jti="3") == 200
+
+
+def test_custom_domains_of_the_tenant_are_issuers_too(probe: Probe, tenant: Tenant) -> None:
+    custom, foreign = Tenant("login.example.com"), Tenant("login.evil.example")
+    tenant.documents = custom.own_documents()
+    client = probe(auth0_custom_domains=(custom.domain,))
+    assert status(client, tenant) == 200
+    assert client.get("/any", auth=custom.auth()).status_code == 200
+    assert client.get("/any", auth=foreign.auth()).status_code == 401
+
+
+def test_nothing_is_fetched_for_a_token_that_is_refused_anyway(
+    probe: Probe, tenant: Tenant
+) -> None:
+    client = probe()
+    settle(client, tenant)
+    tenant.fetches.clear()
+    for fault in ["issuer", "audience", "expired", "alg_null", "no_kid"]:
+        assert status(client, tenant, fault=fault) == 401
+    assert tenant.fetches == []
