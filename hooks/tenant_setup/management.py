@@ -1,0 +1,203 @@
+"""The way to the tenant through auth0-python, with a machine's own credentials: for CI."""
+
+import importlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from . import Json, Patience, Problem
+from .plan import APP_FIELDS
+from .web import client_credentials, http_problem, network_problem, within
+
+CREDENTIALS = ("AUTH0_ACCESS_TOKEN", "AUTH0_CLIENT_ID", "AUTH0_CLIENT_SECRET")
+
+
+def credentials_given(environ: Mapping[str, str]) -> bool:
+    """Whether the environment holds what a machine logs in with."""
+    token, client_id, secret = (environ.get(name) for name in CREDENTIALS)
+    return bool(token or (client_id and secret))
+
+
+def connect(domain: str, environ: Mapping[str, str], patience: Patience) -> "ManagementTenant":
+    """Log in with the environment's token, or with its client id and secret."""
+    if not credentials_given(environ):
+        raise Problem(
+            "credentials_missing",
+            "--via api needs AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET, or AUTH0_ACCESS_TOKEN",
+            "Set them in the environment (not in .env); docs: set-up in CI.",
+        )
+    library = _library()
+    token = environ.get("AUTH0_ACCESS_TOKEN")
+    if not token:
+        client = (environ["AUTH0_CLIENT_ID"], environ["AUTH0_CLIENT_SECRET"])
+        audience = f"https://{domain}/api/v2/"
+        token, _ = client_credentials(domain, client, audience, (), patience)
+    return ManagementTenant(domain, library, token, patience)
+
+
+def _library() -> Any:
+    try:
+        return importlib.import_module("auth0.management")
+    except ImportError:
+        raise Problem(
+            "management_missing",
+            "--via api needs auth0-python, which is in the group `management`",
+            "Run `uv run --group management scripts/tenant.py ...` instead.",
+        ) from None
+
+
+class ManagementTenant:
+    """A tenant whose Management API takes our token."""
+
+    def __init__(self, domain: str, library: Any, token: str, patience: Patience) -> None:
+        self.domain = domain
+        self._api = library.ManagementClient(domain=domain, token=token, timeout=patience.seconds)
+        self._patience = patience
+
+    def apis(self, identifier: str) -> list[Json]:
+        found = self._read(
+            lambda options: (
+                self._api.resource_servers.list(
+                    identifiers=[identifier], per_page=50, request_options=options
+                ).items
+            )
+        )
+        return [api for api in found if api.get("identifier") == identifier]
+
+    def applications(self) -> list[Json]:
+        found: list[Json] = []
+        while True:
+            page = self._applications(len(found) // 100)
+            found += page
+            if len(page) < 100:
+                return found
+
+    def _applications(self, number: int) -> list[Json]:
+        page: list[Json] = self._read(
+            lambda options: (
+                self._api.clients.list(
+                    app_type="non_interactive,spa",
+                    is_global=False,
+                    fields=APP_FIELDS,
+                    include_fields=True,
+                    per_page=100,
+                    page=number,
+                    request_options=options,
+                ).items
+            )
+        )
+        return page
+
+    def grants(self, client_id: str, audience: str) -> list[Json]:
+        found: list[Json] = self._read(
+            lambda options: (
+                self._api.client_grants.list(
+                    client_id=client_id, audience=audience, request_options=options
+                ).items
+            )
+        )
+        return found
+
+    def custom_domains(self) -> list[str]:
+        found = self._read(lambda options: self._api.custom_domains.list(request_options=options))
+        return [str(domain.get("domain")) for domain in found]
+
+    def client_secret(self, client_id: str) -> str | None:
+        client = self._read(
+            lambda options: self._api.clients.get(
+                client_id,
+                fields="client_id,client_secret",
+                include_fields=True,
+                request_options=options,
+            )
+        )
+        secret: str | None = client.get("client_secret")
+        return secret
+
+    def create(self, kind: str, body: Json) -> Json:
+        required = {
+            "resource-servers": ("identifier",),
+            "clients": ("name",),
+            "client-grants": ("audience",),
+        }[kind]
+        named = {name: body[name] for name in required}
+        created: Json = self._write(
+            body, lambda options: self._kind(kind).create(**named, request_options=options)
+        )
+        return created
+
+    def update(self, kind: str, key: str, body: Json) -> Json:
+        updated: Json = self._write(
+            body, lambda options: self._kind(kind).update(key, request_options=options)
+        )
+        return updated
+
+    def delete_application(self, client_id: str) -> None:
+        self._write(
+            {}, lambda options: self._api.clients.delete(client_id, request_options=options)
+        )
+
+    def _kind(self, kind: str) -> Any:
+        return getattr(self._api, kind.replace("-", "_"))
+
+    def _read(self, call: Callable[[Json], Any]) -> Any:
+        """Ask up to three times: to read again is harmless."""
+        for pause in (0.5, 1.5, None):
+            try:
+                return self._ask(call, {})
+            except Problem as problem:
+                pause = max(pause, problem.wait) if pause and problem.passing else None
+                if pause is None or pause > self._patience.seconds:
+                    raise
+                self._patience.tell(f"{problem.message}; trying again in {pause:.0f} s...")
+                time.sleep(pause)
+        raise AssertionError("unreachable")
+
+    def _write(self, body: Json, call: Callable[[Json], Any]) -> Any:
+        # The library does not know every field of the Management API: the body goes as it is.
+        return self._ask(call, {"additional_body_parameters": body} if body else {})
+
+    def _ask(self, call: Callable[[Json], Any], extra: Json) -> Any:
+        # The library's own retries would send a POST again after a 502 that hid a success.
+        options = {"timeout": self._patience.seconds, "max_retries": 0, **extra}
+        errors = importlib.import_module("auth0.management.core.api_error")
+        http = importlib.import_module("httpx")
+        try:
+            return _plain(within(self._patience, self.domain, lambda: call(options)))
+        except errors.ApiError as error:
+            raise _problem(error) from None
+        except http.HTTPError as error:
+            cause = TimeoutError() if isinstance(error, http.TimeoutException) else _root(error)
+            raise network_problem(self.domain, cause, self._patience) from None
+        except ValueError as error:
+            raise _not_understood(error) from None
+
+
+def _problem(error: Any) -> Problem:
+    status = error.status_code or 0
+    body = error.body if isinstance(error.body, dict) else {}
+    if status < 400:
+        return _not_understood(error)
+    return http_problem(status, body, error.headers)
+
+
+def _not_understood(error: Exception) -> Problem:
+    return Problem(
+        "bad_answer",
+        f"the Management API gave an answer that is not understood ({type(error).__name__})",
+        "Run it again; check that no proxy answers for the tenant.",
+    )
+
+
+def _root(error: BaseException) -> BaseException:
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__ or error
+    return error
+
+
+def _plain(answer: Any) -> Any:
+    """The library's objects as plain data."""
+    if isinstance(answer, list):
+        return [_plain(item) for item in answer]
+    return json.loads(answer.json()) if hasattr(answer, "json") else answer

@@ -1,0 +1,303 @@
+"""The plan: wanted state + found state -> changes, in data and in words. No input, no output."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import Json
+
+MARK = "fastapi-auth0-template"
+APP_FIELDS = (  # what has to be read of an application, never its secret
+    "client_id,name,app_type,client_metadata,grant_types,callbacks,token_endpoint_auth_method"
+)
+FIXED_FIELDS = ("id", "identifier", "is_system", "client_id")  # the tenant refuses them in a change
+DEFAULTS: Mapping[str, Any] = {"token_dialect": "access_token", "enforce_policies": False}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the tenant should hold. `callbacks` is empty when no Swagger application is wanted."""
+
+    api: Json
+    test_app: bool = False
+    callbacks: tuple[str, ...] = ()
+    prune: bool = False
+
+    @property
+    def audience(self) -> str:
+        return str(self.api["identifier"])
+
+    @property
+    def purposes(self) -> tuple[str, ...]:
+        return ("test",) * self.test_app + ("docs",) * bool(self.callbacks)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the tenant holds; `twins` are applications that one repeated request made twice."""
+
+    api: Json | None = None
+    apps: Mapping[str, Json] = field(default_factory=dict)
+    twins: tuple[Json, ...] = ()
+    grant: Json | None = None
+
+
+@dataclass(frozen=True)
+class Change:
+    """One call that writes: `action` on `target`, for people in `text`."""
+
+    target: str
+    action: str
+    text: tuple[str, ...]
+    body: Json = field(default_factory=dict)
+    key: str = ""
+
+    @property
+    def kind(self) -> str:
+        if self.target == "api":
+            return "resource-servers"
+        return "client-grants" if self.target == "test_grant" else "clients"
+
+
+def changes(wanted: Wanted, found: Found, run: str) -> list[Change]:
+    """All that has to be written, in the order in which it has to be written.
+
+    `run` marks the applications that this run creates: two of them with the same mark are one
+    request that was sent twice.
+    """
+    return [
+        *_api(wanted, found),
+        *_duplicates(found),
+        *_test_app(wanted, found, run),
+        *_test_grant(wanted, found),
+        *_docs_app(wanted, found, run),
+    ]
+
+
+def choose_apps(
+    apps: Iterable[Json], wanted: Wanted, preferred: Iterable[str]
+) -> tuple[dict[str, Json], tuple[Json, ...], list[str]]:
+    """The application for each purpose, the twins to remove, and notes about look-alikes.
+
+    An application is ours if its metadata say so for this audience. Of several the one that .env
+    names (`preferred`) is taken, else the first by client id.
+    """
+    chosen: dict[str, Json] = {}
+    twins: list[Json] = []
+    notes: list[str] = []
+    preferred = set(preferred)
+    for purpose in wanted.purposes:
+        ours = [app for app in apps if _is_marked(app, wanted.audience, purpose)]
+        ours.sort(key=lambda app: (app["client_id"] not in preferred, app["client_id"]))
+        for app in ours[1:]:
+            if _run(app) and _run(app) == _run(ours[0]) and app["client_id"] not in preferred:
+                twins.append(app)
+            else:
+                notes.append(
+                    f'another {purpose} application for this API is left alone: "{app.get("name")}"'
+                    f" ({app['client_id']})"
+                )
+        if ours:
+            chosen[purpose] = ours[0]
+    return chosen, tuple(twins), notes
+
+
+def describe_api(api: Json) -> str:
+    """One sentence about an API that exists, so that adopting it is an informed choice."""
+    count = len(api.get("scopes") or [])
+    return (
+        f'the API exists: "{api.get("name")}" ({api.get("id")}), {count} scope{"s"[: count != 1]},'
+        f" {api.get('signing_alg')}, RBAC {'on' if api.get('enforce_policies') else 'off'}"
+    )
+
+
+def is_system(api: Json | None, audience: str) -> bool:
+    """Whether this is an API of Auth0 itself, which the set-up must not touch."""
+    return bool(api and api.get("is_system")) or (
+        audience.startswith("https://") and audience.rstrip("/").endswith("/api/v2")
+    )
+
+
+def missing_from(wanted: Any, found: Any) -> bool:
+    """Whether `found` lacks something of `wanted`; what it holds beyond that does not count."""
+    if isinstance(wanted, dict) and isinstance(found, dict):
+        return any(missing_from(value, found.get(key)) for key, value in wanted.items())
+    return bool(wanted != found)
+
+
+# ------------------------------------------------------------------------------------------ the API
+
+
+def _api(wanted: Wanted, found: Found) -> list[Change]:
+    if found.api is None:
+        return [Change("api", "create", _new_api_text(wanted.api), wanted.api)]
+    body, text = _changed_settings(wanted.api, found.api)
+    scopes, scope_text = _merged_scopes(wanted, found.api.get("scopes") or [])
+    if scope_text:
+        body["scopes"] = scopes
+    if not body:
+        return []
+    headline = f"Change the API {wanted.audience}"
+    return [Change("api", "update", (headline, *text, *scope_text), body, found.api["id"])]
+
+
+def _new_api_text(api: Json) -> tuple[str, ...]:
+    settings = [
+        f"{key}: {_words(value)}"
+        for key, value in api.items()
+        if key not in ("name", "identifier", "scopes")
+    ]
+    scopes = [f"scope {scope['value']}" for scope in api.get("scopes") or []]
+    return (f'Create the API "{api.get("name")}" {api["identifier"]}', *settings, *scopes)
+
+
+def _changed_settings(wanted: Json, found: Json) -> tuple[Json, list[str]]:
+    body: Json = {}
+    text: list[str] = []
+    for key, value in wanted.items():
+        if key == "scopes" or key in FIXED_FIELDS:
+            continue
+        current = found.get(key, DEFAULTS.get(key))
+        if missing_from(value, current):
+            nested = isinstance(value, dict) and isinstance(current, dict)
+            body[key] = current | value if nested else value
+            text.append(f"{key}: {_words(current)} -> {_words(value)}")
+    return body, text
+
+
+def _merged_scopes(wanted: Wanted, found: list[Json]) -> tuple[list[Json], list[str]]:
+    """The scopes to send and what that changes: none is lost, unless pruning was asked for."""
+    declared = {scope["value"]: scope for scope in wanted.api.get("scopes") or []}
+    merged: list[Json] = []
+    text: list[str] = []
+    for scope in found:
+        value = scope["value"]
+        if value not in declared and wanted.prune:
+            text.append(f"drop scope {value}")
+            continue
+        if value in declared and missing_from(declared[value], scope):
+            scope = {**scope, **declared[value]}
+            text.append(f'describe scope {value}: "{scope.get("description")}"')
+        merged.append(scope)
+    present = {scope["value"] for scope in found}
+    for value, scope in declared.items():
+        if value not in present:
+            merged.append(scope)
+            text.append(f"add scope {value}")
+    return merged, text
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_words(inner)}" for key, inner in value.items())
+    return "not set" if value is None else str(value)
+
+
+# ----------------------------------------------------------------------------------- applications
+
+
+def _marker(audience: str, purpose: str, run: str) -> Json:
+    # Auth0 allows 255 characters in a value of client_metadata.
+    return {"created_by": MARK, "audience": audience[:255], "purpose": purpose, "run": run}
+
+
+def _run(app: Json) -> str:
+    return str((app.get("client_metadata") or {}).get("run", ""))
+
+
+def _is_marked(app: Json, audience: str, purpose: str) -> bool:
+    return not missing_from(
+        {"created_by": MARK, "audience": audience[:255], "purpose": purpose},
+        app.get("client_metadata") or {},
+    )
+
+
+def _duplicates(found: Found) -> list[Change]:
+    return [
+        Change(
+            "duplicate",
+            "delete",
+            (f'Delete the twin of the application "{app.get("name")}" ({app["client_id"]})',),
+            key=app["client_id"],
+        )
+        for app in found.twins
+    ]
+
+
+def _test_app(wanted: Wanted, found: Found, run: str) -> list[Change]:
+    if not wanted.test_app:
+        return []
+    name = f"{wanted.api.get('name')} (test)"
+    app = found.apps.get("test")
+    if app is None:
+        body = {
+            "name": name,
+            "app_type": "non_interactive",
+            "grant_types": ["client_credentials"],
+            "token_endpoint_auth_method": "client_secret_post",
+            "oidc_conformant": True,
+            "jwt_configuration": {"alg": "RS256"},
+            "client_metadata": _marker(wanted.audience, "test", run),
+        }
+        return [Change("test_app", "create", (f'Create the test application "{name}"',), body)]
+    return _add_to_list(app, "test_app", "grant_types", ("client_credentials",))
+
+
+def _docs_app(wanted: Wanted, found: Found, run: str) -> list[Change]:
+    if not wanted.callbacks:
+        return []
+    name = f"{wanted.api.get('name')} (docs)"
+    app = found.apps.get("docs")
+    if app is None:
+        body = {
+            "name": name,
+            "app_type": "spa",
+            "grant_types": ["authorization_code"],
+            "token_endpoint_auth_method": "none",
+            "oidc_conformant": True,
+            "jwt_configuration": {"alg": "RS256"},
+            "callbacks": list(wanted.callbacks),
+            "client_metadata": _marker(wanted.audience, "docs", run),
+        }
+        text = tuple(f"callback {url}" for url in wanted.callbacks)
+        headline = f'Create the application "{name}" for Swagger'
+        return [Change("docs_app", "create", (headline, *text), body)]
+    return _add_to_list(app, "docs_app", "callbacks", wanted.callbacks)
+
+
+def _add_to_list(app: Json, target: str, name: str, values: tuple[str, ...]) -> list[Change]:
+    current = list(app.get(name) or [])
+    new = [value for value in values if value not in current]
+    if not new:
+        return []
+    text = (f'Change the application "{app.get("name")}"', *(f"{name}: add {v}" for v in new))
+    return [Change(target, "update", text, {name: current + new}, app["client_id"])]
+
+
+def _test_grant(wanted: Wanted, found: Found) -> list[Change]:
+    """The client grant: exactly the declared scopes when new; later ones are added."""
+    if not wanted.test_app:
+        return []
+    declared = [scope["value"] for scope in wanted.api.get("scopes") or []]
+    if found.grant is None:
+        body: Json = {"audience": wanted.audience, "scope": declared}
+        if "test" in found.apps:
+            body["client_id"] = found.apps["test"]["client_id"]
+        scopes = " ".join(declared) or "no scope"
+        return [Change("test_grant", "create", (f"Grant the test application {scopes}",), body)]
+    if found.grant.get("allow_all_scopes"):
+        return []
+    current = list(found.grant.get("scope") or [])
+    kept = [scope for scope in current if scope in declared or not wanted.prune]
+    scopes_to_be = kept + [scope for scope in declared if scope not in kept]
+    if scopes_to_be == current:
+        return []
+    text = [
+        *(f"add {scope}" for scope in scopes_to_be if scope not in current),
+        *(f"drop {scope}" for scope in current if scope not in kept),
+    ]
+    headline = "Change the grant of the test application"
+    body = {"scope": scopes_to_be}
+    return [Change("test_grant", "update", (headline, *text), body, found.grant["id"])]
