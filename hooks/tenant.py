@@ -11,6 +11,7 @@ Exit codes
 import argparse
 import json
 import os
+import shlex
 import signal
 import sys
 import textwrap
@@ -269,6 +270,11 @@ class Console:
         if not self.silent:
             print(_wrapped(text, indent), flush=True)
 
+    def command(self, text: str) -> None:
+        """A command to copy: on one line, however long."""
+        if not self.silent:
+            print(f"  {text}", flush=True)
+
     def tell(self, text: str) -> None:
         """Progress, a note, an error."""
         print(_wrapped(text, 0, hanging=2), file=sys.stderr, flush=True)
@@ -510,16 +516,23 @@ def _finish(
         "Done: the tenant was read back and holds what auth0/tenant.yaml declares;"
         f" .env {'is written' if wrote_env else 'was right already'}."
     )
-    flags = [f"--tenant {tenant.domain}"]
-    flags += [f"--{name}" for name in ("test-app", "docs-app") if _flag(args, name)]
-    flags += [f"--docs-url {url}" for url in args.docs_url or []]
-    console.say(f"Again without questions: {COMMAND} setup {' '.join(flags)} --yes")
-    more = "token" if args.test_app else "setup --test-app   (then: token)"
-    console.say(f"Next: {COMMAND} doctor   or   {COMMAND} {more}")
+    console.say("Again, without questions:")
+    console.command(f"{COMMAND} setup {' '.join(_flags(args, tenant))} --yes")
+    console.say("Next:")
+    console.command(f"{COMMAND} doctor")
+    console.command(f"{COMMAND} {'token' if args.test_app else 'setup --test-app'}")
 
 
-def _flag(args: argparse.Namespace, name: str) -> bool:
-    return bool(getattr(args, name.replace("-", "_")))
+def _flags(args: argparse.Namespace, tenant: Tenant) -> list[str]:
+    """The flags that make the same run again."""
+    flags = ["--tenant", tenant.domain]
+    for name, value in (("--audience", args.audience), ("--via", args.via)):
+        flags += [name, value] if value else []
+    for name in ("test_app", "docs_app", "prune"):
+        flags += [f"--{name.replace('_', '-')}"] if getattr(args, name) else []
+    for url in args.docs_url or []:
+        flags += ["--docs-url", url]
+    return [shlex.quote(flag) for flag in flags]
 
 
 # ------------------------------------------------------------------------------- doctor and token

@@ -42,11 +42,12 @@ class Problem(Exception):
 
 def lacking_scopes(scopes: str, message: str) -> Problem:
     """The login or the token lacks scopes of the Management API."""
-    wanted = ",".join(re.findall(r"[a-z]+:[a-z_]+", scopes)) or scopes
+    wanted = ",".join(re.findall(r"[a-z]+:[a-z_]+", scopes))
+    if wanted and wanted not in message:
+        message += f" (needed: {wanted})"
+    login = f"auth0 login --scopes {wanted}" if wanted else "auth0 login"
     return Problem(
-        "scopes",
-        message if wanted in message else f"{message} (needed: {wanted})",
-        f"Run `auth0 login --scopes {wanted}`, or grant them to the client that you use.",
+        "scopes", message, f"Run `{login}`, or grant the scopes to the client that you use."
     )
 
 

@@ -11,6 +11,7 @@ from .plan import Change, Found, Wanted, changes, choose_apps, is_system
 from .project import Project, is_private
 
 ATTEMPTS = 3  # of one and the same change, when the tenant leaves us in doubt
+PAUSE = 0.5  # seconds before the next
 NEW = "(of the new application)"
 SECRETS = ("AUTH0_TEST_CLIENT_SECRET",)
 
@@ -131,7 +132,7 @@ class Run:
         if problem.wait > self.patience.seconds:
             raise problem
         self.patience.tell(f"{problem.message}; reading the tenant again ...")
-        time.sleep(problem.wait)
+        time.sleep(max(problem.wait, PAUSE))
 
     def _known_apps(self) -> set[str]:
         values = self.project.env.values

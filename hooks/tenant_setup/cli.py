@@ -253,7 +253,7 @@ def _watch(
         if waited > PATIENT_AFTER and not told:
             told = True
             command = " ".join(["auth0", *argv[:2]])
-            patience.tell(f"Still waiting for `{command}` (at most {patience.seconds:g} s)...")
+            patience.tell(f"Still waiting for `{command}` (at most {patience.seconds:g} s) ...")
 
 
 class _Reader:
@@ -334,8 +334,8 @@ PATTERNS = (
     ("session_expired", r"failed to renew access token|failed to get the device code"),
     ("machine_reauth", r"failed to fetch access token using client credentials"),
     ("token_corrupt", r"authentication token is corrupted"),
-    ("scopes", r"access token lacks scope: ([\w:]+)"),
-    ("scopes", r"insufficient scope, expected any of: ([\w:, ]+)|insufficient_scope"),
+    ("scopes", r"access token lacks scope: [\w:]+"),
+    ("scopes", r"insufficient scope, expected any of: [\w:, ]+|insufficient_scope"),
     ("cli_too_old", r"unknown (command|flag|shorthand flag)"),
     ("http", r"\b(4\d\d|5\d\d)(?::| [A-Z][\w ]*:)"),
     ("tls", r"x509: |tls: "),
@@ -351,8 +351,7 @@ def _by_code(code: str, text: str, match: "re.Match[str]", domain: str) -> Probl
         fallback = {"message": text[match.end() :].strip(" .")}
         return http_problem(status, parsed if isinstance(parsed, dict) else fallback)
     if code == "scopes":
-        scopes = (match[1] if match.re.groups else None) or "the one that the message names"
-        return lacking_scopes(scopes, "the login lacks a Management API scope")
+        return lacking_scopes(match[0], "the login lacks a Management API scope")
     return _auth_problem(code, domain) or _bad_answer(printable(text))
 
 

@@ -140,8 +140,7 @@ def _settings(project: Project) -> tuple[Any, Check]:
     """The settings as the API itself reads them, or as far as they can be read without it."""
     name = "settings"
     try:
-        with chdir(project.root), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with chdir(project.root), warnings.catch_warnings(record=True):
             settings = _settings_class(project)()
     except Exception as error:
         # pydantic's ValidationError, told by its method: its module may be what is missing.
@@ -362,7 +361,7 @@ def _keys(url: object, patience: Patience) -> tuple[list[Json] | None, Check]:
     ]
     if not usable:
         return None, failure("keys", "the tenant publishes no RSA key", "Check AUTH0_DOMAIN.")
-    return usable, ok("keys", f"{len(usable)} keys for signatures")
+    return usable, ok("keys", f"{len(usable)} for signatures")
 
 
 def _clock(ahead: float | None) -> Check:

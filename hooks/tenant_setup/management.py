@@ -150,7 +150,7 @@ class ManagementTenant:
                 pause = max(pause, problem.wait) if pause and problem.passing else None
                 if pause is None or pause > self._patience.seconds:
                     raise
-                self._patience.tell(f"{problem.message}; trying again in {pause:.0f} s...")
+                self._patience.tell(f"{problem.message}; trying again in {pause:.1f} s ...")
                 time.sleep(pause)
         raise AssertionError("unreachable")
 

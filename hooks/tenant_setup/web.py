@@ -50,7 +50,7 @@ def within(patience: Patience, what: str, call: Callable[[], Result]) -> Result:
 
     threading.Thread(target=work, daemon=True).start()
     if not done.wait(min(PATIENT_AFTER, patience.seconds)):
-        patience.tell(f"Still waiting for {what} (at most {patience.seconds:g} s)...")
+        patience.tell(f"Still waiting for {what} (at most {patience.seconds:g} s) ...")
         done.wait(max(0.0, patience.seconds - PATIENT_AFTER))
     if not outcome:
         raise timed_out(what, patience)
@@ -73,10 +73,10 @@ def http_problem(status: int, body: Json, headers: Mapping[str, str] | None = No
     if status == 403 and (
         error_code == "insufficient_scope" or "insufficient scope" in text.lower()
     ):
-        return lacking_scopes(text.rpartition(":")[2].strip() or "a scope it needs", message)
+        return lacking_scopes(text, message)
     if status == 429:
         reset = {key.lower(): value for key, value in (headers or {}).items()}
-        wait = _seconds_until(reset.get("x-ratelimit-reset", ""))
+        wait = _seconds_until(reset.get("x-ratelimit-reset", "")) or 1.0
         return Problem("rate_limited", message, "Wait a minute, then run it again.", wait=wait)
     code, next_step = {
         400: ("invalid_request", "Put right what it names (auth0/tenant.yaml), then run it again."),
