@@ -67,13 +67,16 @@ def render(template: Path, destination: Path, answers: dict[str, Any] | None = N
 
 
 def run(
-    command: Sequence[str | Path], folder: Path, timeout: float = 300, **environment: str
+    command: Sequence[str | Path],
+    folder: Path,
+    environment: dict[str, str] | None = None,
+    timeout: float = 300,
 ) -> subprocess.CompletedProcess[str]:
     """A command without a terminal; its two streams together in `stdout`."""
     return subprocess.run(
         [str(part) for part in command],
         cwd=folder,
-        env=os.environ | environment,
+        env=os.environ | (environment or {}),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

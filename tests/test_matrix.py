@@ -1,0 +1,110 @@
+"""Every combination of the answers that are choices: clean for ruff, its formatter and mypy.
+
+The answers that are text take turns: the example's, the longest and the shortest that pass their
+validators. Types hang on the Python files of a project alone: each different set is checked once.
+"""
+
+import hashlib
+import itertools
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support import QUESTIONS, render, run
+
+TEXTS: list[dict[str, Any]] = [
+    {},
+    {
+        "project_name": "A" * 60,
+        "package_name": "a" * 30,
+        "resource": "a" * 20,
+        "description": "a" * 75,
+        "auth0_audience": "https://" + "a" * 90 + ".example.com/path",
+        "auth0_domain": "a" * 60 + ".eu.auth0.com",
+        "cors_origins": "http://localhost:5173, https://app.example.com",
+    },
+    {
+        "project_name": "X",
+        "package_name": "z",
+        "resource": "b",
+        "description": "",
+        "auth0_audience": "x",
+        "auth0_domain": "localhost:1",
+    },
+]
+
+
+def values(question: dict[str, Any]) -> list[Any]:
+    """All answers to a question that has a fixed set of them."""
+    if question["type"] == "bool":
+        return [False, True]
+    choices = question.get("choices", [])
+    return list(choices.values()) if isinstance(choices, dict) else choices
+
+
+CHOICES = {name: values(question) for name, question in QUESTIONS.items() if values(question)}
+GROUPED = ["auth0_setup", "authorization", "dpop", "token_dialect"]  # One test for each of these.
+
+
+def combinations(names: list[str]) -> Iterator[dict[str, Any]]:
+    for combination in itertools.product(*(CHOICES[name] for name in names)):
+        yield dict(zip(names, combination, strict=True))
+
+
+GROUPS = list(combinations(GROUPED))
+MEMBERS = list(combinations([name for name in CHOICES if name not in GROUPED]))
+
+
+@pytest.fixture(scope="session")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """The sets of Python files whose types were checked already."""
+    return set()
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("mypy")
+
+
+def digest(project: Path) -> str:
+    """A name for the Python files of a project."""
+    whole = hashlib.sha256()
+    for path in sorted(project.rglob("*.py")):
+        whole.update(f"{path.relative_to(project)}\0".encode())
+        whole.update(path.read_bytes())
+    return whole.hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("number", "group"), list(enumerate(GROUPS)), ids=["-".join(group.values()) for group in GROUPS]
+)
+def test_every_render_is_clean(
+    plain_template: Path,
+    tmp_path: Path,
+    seen: set[str],
+    cache: Path,
+    number: int,
+    group: dict[str, Any],
+) -> None:
+    for member, answers in enumerate(MEMBERS):
+        texts = TEXTS[(number + member) % len(TEXTS)]
+        render(plain_template, tmp_path / str(member), group | answers | texts)
+    for command in (["check", "--output-format=concise"], ["format", "--check"]):
+        done = run([sys.executable, "-m", "ruff", *command, "--no-cache", "--quiet", "."], tmp_path)
+        assert done.returncode == 0, done.stdout
+    for project in sorted(tmp_path.iterdir()):
+        if digest(project) not in seen:
+            seen.add(digest(project))
+            done = run([sys.executable, "-m", "mypy", "--cache-dir", cache], project)
+            assert done.returncode == 0, f"{project.name}: {done.stdout}"
+    shutil.rmtree(tmp_path)
+
+
+def test_the_matrix_is_whole() -> None:
+    choices = {"auth0_setup", "authorization", "dpop", "token_dialect", "python_version"}
+    assert choices <= set(CHOICES)
+    assert len(GROUPS) * len(MEMBERS) >= 768

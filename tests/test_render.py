@@ -1,0 +1,146 @@
+"""What a render looks like to the person who opens it: names, blank lines, secrets, ownership."""
+
+import re
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pytest_copie.plugin import Copie
+
+from support import AUTOMATIC, EXAMPLE, ROOT, git, render
+
+SETTINGS: dict[str, Any] = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))
+RESERVED_ON_WINDOWS = {"con", "prn", "aux", "nul"} | {
+    f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10)
+}
+VARIANTS: list[dict[str, Any]] = [
+    {},
+    {"auth0_setup": "automatic"},
+    {"authorization": "permissions", "dpop": "required", "token_dialect": "rfc9068_profile"},
+    {"dpop": "off", "behind_proxy": True, "cors_origins": "https://app.example.com"},
+    {"license": "MIT", "renovate": True, "resource": "orders", "python_version": "3.13"},
+]
+
+
+@pytest.fixture(params=VARIANTS, ids=lambda answers: "-".join(map(str, answers)) or "example")
+def project(plain_template: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    return render(plain_template, tmp_path / "project", request.param)
+
+
+def files_of(project: Path) -> list[Path]:
+    return [path for path in sorted(project.rglob("*")) if path.is_file()]
+
+
+def test_a_git_clone_renders_with_its_uncommitted_work(copie: Copie) -> None:
+    """pytest-copie takes the working tree at HEAD, as a developer of the template does."""
+    result = copie.copy(extra_answers=EXAMPLE)
+    assert result.exit_code == 0, result.exception
+    assert result.project_dir is not None
+    assert (result.project_dir / "src" / "my_api" / "main.py").is_file()
+
+
+def test_an_undefined_name_in_the_template_is_an_error() -> None:
+    assert SETTINGS["_envops"] == {"undefined": "jinja2.StrictUndefined"}
+
+
+def test_file_names_are_valid_on_windows(project: Path) -> None:
+    for path in project.rglob("*"):
+        assert not re.search(r'[<>:"\\|?*\x00-\x1f]|[. ]$', path.name), path
+        assert path.stem.lower() not in RESERVED_ON_WINDOWS, path
+        assert len(str(path.relative_to(project))) < 120, path
+
+
+def test_a_render_has_few_files(project: Path) -> None:
+    """Each file costs a copy about ten milliseconds: benchmarks/copy.py."""
+    assert len(files_of(project)) <= 45
+
+
+def test_no_ghost_of_a_jinja_expression(project: Path) -> None:
+    for path in files_of(project):
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"(?<!\$)\{\{|\{%|%\}|\{#|#\}", text), path
+        assert text == "" or (text.endswith("\n") and not text.endswith("\n\n")), path
+        assert not text.startswith("\n"), path
+        assert "\r" not in text, path
+        assert not re.search(r"[ \t]$", text, re.MULTILINE), path
+        blank = "\n\n\n\n" if path.suffix in (".py", ".md") else "\n\n\n"
+        assert blank not in text, path
+
+
+def test_links_of_the_template_are_rendered_as_files(project: Path) -> None:
+    assert not [path for path in project.rglob("*") if path.is_symlink()]
+
+
+def test_the_set_up_is_the_one_of_hooks(project: Path) -> None:
+    sources = [ROOT / "hooks" / "tenant.py", *sorted((ROOT / "hooks/tenant_setup").rglob("*.py"))]
+    for source in sources:
+        rendered = project / "scripts" / source.relative_to(ROOT / "hooks")
+        assert rendered.read_bytes() == source.read_bytes()
+
+
+def test_machine_readable_files_are_well_formed(project: Path) -> None:
+    for path in files_of(project):
+        if path.suffix in (".yml", ".yaml"):
+            assert yaml.safe_load(path.read_text(encoding="utf-8")), path
+
+
+@pytest.mark.parametrize("mode", ["manual", "automatic"])
+def test_domain_and_audience_are_in_no_source(
+    plain_template: Path, tmp_path: Path, mode: str
+) -> None:
+    domain, audience = "somebody.eu.auth0.com", "https://nowhere.example.org"
+    answers = {"auth0_setup": mode, "auth0_domain": domain, "auth0_audience": audience}
+    project = render(plain_template, tmp_path / "project", answers)
+    named = {
+        path.relative_to(project).as_posix()
+        for path in files_of(project)
+        if any(value in path.read_text(encoding="utf-8") for value in (domain, audience))
+    }
+    assert named == (
+        {".env", ".copier-answers.yml"} if mode == "manual" else {".copier-answers.yml"}
+    )
+
+
+def test_env_is_ignored_and_its_example_is_not(project: Path) -> None:
+    (project / ".env").touch()
+    commit_all_but_ignored(project)
+    assert ".env" not in git(project, "ls-files").splitlines()
+    assert ".env.example" in git(project, "ls-files").splitlines()
+    assert git(project, "status", "--porcelain") == ""
+
+
+def commit_all_but_ignored(project: Path) -> None:
+    git(project, "init", "--quiet")
+    git(project, "add", "--all")
+    git(project, "commit", "--quiet", "--message", "Start")
+
+
+def test_env_survives_a_second_copy(plain_template: Path, tmp_path: Path) -> None:
+    project = render(plain_template, tmp_path / "project")
+    (project / ".env").write_text("AUTH0_DOMAIN=mine.eu.auth0.com\n")
+    (project / ".env").chmod(0o600)
+    render(plain_template, project)
+    assert (project / ".env").read_text() == "AUTH0_DOMAIN=mine.eu.auth0.com\n"
+    assert stat.S_IMODE((project / ".env").stat().st_mode) == 0o600
+
+
+def test_what_an_update_leaves_alone_a_copy_leaves_alone_too() -> None:
+    """The two lists of copier.yml say the same: which files belong to the owner of the project."""
+    conditional = next(rule for rule in SETTINGS["_exclude"] if "{%" in rule)
+    kept_by_update = [line for line in conditional.split() if line.startswith(("/", "!/"))]
+    assert kept_by_update == SETTINGS["_skip_if_exists"]
+
+
+def test_every_rule_of_ownership_names_a_file(plain_template: Path, tmp_path: Path) -> None:
+    project = render(plain_template, tmp_path / "project", {"license": "MIT"})
+    for rule in SETTINGS["_skip_if_exists"]:
+        assert list(project.glob(rule.lstrip("!/"))), rule
+
+
+def test_the_example_answers_are_a_full_set(plain_template: Path, tmp_path: Path) -> None:
+    project = render(plain_template, tmp_path / "project")
+    stored = yaml.safe_load((project / ".copier-answers.yml").read_text(encoding="utf-8"))
+    assert stored == stored | EXAMPLE
+    assert set(AUTOMATIC) < set(EXAMPLE)
