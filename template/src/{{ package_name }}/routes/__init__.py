@@ -1,4 +1,4 @@
-"""The routes: each module here is included by its `router`; a new one needs no edit of this file."""
+"""The routes: each module here is included by its `router`; a new one needs no edit of this."""
 
 import pkgutil
 from importlib import import_module
