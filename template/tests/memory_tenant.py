@@ -10,11 +10,10 @@ import json
 import time
 import uuid
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from functools import cache
 from typing import Any, Protocol
 
-import httpx2
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -156,21 +155,18 @@ class Tenant:
         return TokenAuth(self, self.token(*grants, **token), dpop=False)
 
 
-class TokenAuth(httpx2.Auth):
-    """Adds the Authorization header, and a fresh DPoP proof where the token is bound."""
+class TokenAuth:
+    """Adds Authorization, and a fresh DPoP proof for a bound token, to a request of any client."""
 
     def __init__(self, tenant: Tenant, token: str, *, dpop: bool) -> None:
         self.tenant, self.token, self.dpop = tenant, token, dpop
 
-    def auth_flow(
-        self, request: httpx2.Request
-    ) -> Generator[httpx2.Request, httpx2.Response, None]:
-        scheme = "DPoP" if self.dpop else "Bearer"
-        request.headers["Authorization"] = f"{scheme} {self.token}"
+    def __call__(self, request: Any) -> Any:
+        request.headers["Authorization"] = f"{'DPoP' if self.dpop else 'Bearer'} {self.token}"
         if self.dpop:
             proof = self.tenant.proof(self.token, request.method, str(request.url))
             request.headers["DPoP"] = proof
-        yield request
+        return request
 
 
 # Named faults of a token: what they change in the header and in the claims, given the time.
