@@ -18,6 +18,7 @@ import textwrap
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from getpass import getpass
 from pathlib import Path
 from types import ModuleType
 from typing import NoReturn, TypeVar
@@ -37,6 +38,7 @@ from tenant_setup.project import (
 )
 
 COMMAND = "uv run scripts/tenant.py"
+DECLINED = "the answer was no; nothing was changed"
 AGENTS = (
     "AI_AGENT",
     "CLAUDECODE",
@@ -68,6 +70,7 @@ STOPPED = {
     "token_corrupt",
     "unknown_tenant",
 }
+EXIT_CODES = {"interrupted": 130, "usage": 64}
 LOGIN_HELPS = {
     "config_corrupt",
     "login_hijack",
@@ -116,10 +119,13 @@ def _failed(command: str, problem: Problem, console: "Console", report: "Report"
     message = f"error: {problem.message}"
     if report.wrote:
         message += " (what was done stays; a second run goes on from there)"
-    console.tell(message)
-    console.tell(f"next: {problem.next_step}")
-    if problem.code == "interrupted":
-        return 130
+    if command == "token":
+        print(f"{message}. {problem.next_step}", file=sys.stderr)  # one line, as it is
+    else:
+        console.tell(message)
+        console.tell(f"next: {problem.next_step}")
+    if problem.code in EXIT_CODES:
+        return EXIT_CODES[problem.code]
     return 2 if command == "doctor" else 3 if stopped else 1
 
 
@@ -335,7 +341,7 @@ def setup(args: argparse.Namespace, console: Console, report: Report) -> int:
         report.status = "changes" if report.changes else "unchanged"
         return 2 if report.changes else 0
     if report.changes:
-        _decide(args, console, env)
+        _decide(args, console, tenant, env)
         found = run.reconcile(tenant, found)
         env = run.env_for(tenant, found)
     console.tell(f"Checking https://{env.values['AUTH0_DOMAIN']} ...")
@@ -477,7 +483,7 @@ def _env_notes(run: Run, env: EnvPlan) -> list[str]:
     return [*env_notes(run.project.env.path), *(f"{key} {wins}" for key in shadowed)]
 
 
-def _decide(args: argparse.Namespace, console: Console, env: EnvPlan) -> None:
+def _decide(args: argparse.Namespace, console: Console, tenant: Tenant, env: EnvPlan) -> None:
     """A yes to the plan, and one of its own to what it replaces in .env; else a Problem."""
     if env.replaced and not args.replace_env:
         keys = ", ".join(env.replaced)
@@ -489,15 +495,15 @@ def _decide(args: argparse.Namespace, console: Console, env: EnvPlan) -> None:
                 "Add --replace-env, or put .env right by hand.",
             )
         if not console.yes(f"Replace {keys} in .env?"):
-            raise Problem("declined", "nothing was changed", "Put .env right, then run it again.")
+            raise Problem("declined", DECLINED, "Put .env right, then run it again.")
     if args.yes:
         return
     if not console.asks:
         raise Problem(
             "needs_yes", f"the plan needs a yes (not asked: {console.mute_reason})", "Add --yes."
         )
-    if not console.yes("Apply this plan?"):
-        raise Problem("declined", "nothing was changed", "Run it again when you want to.")
+    if not console.yes(f"Apply this plan to {tenant.domain}?"):
+        raise Problem("declined", DECLINED, "Run it again when you want to.")
 
 
 def _finish(
@@ -548,7 +554,7 @@ def doctor(args: argparse.Namespace, console: Console, report: Report) -> int:
             "a token on the command line ends up in the shell's history",
             f"Pipe it: ... | {COMMAND} doctor --token -",
         )
-    given = sys.stdin.read().strip() if args.token else None
+    given = _token_on_stdin() if args.token else None
     project = load(args.project)
     patience = _patience(args, console).at_most(20)
 
@@ -566,6 +572,10 @@ def doctor(args: argparse.Namespace, console: Console, report: Report) -> int:
     code = 2 if "failure" in states else 1 if "warning" in states else 0
     report.status = ("good", "warnings", "failures")[code]
     return code
+
+
+def _token_on_stdin() -> str:
+    return getpass("Token (not shown): ") if sys.stdin.isatty() else sys.stdin.read()
 
 
 def token(args: argparse.Namespace, console: Console, report: Report) -> int:

@@ -37,7 +37,10 @@ LOGIN_STARTS = re.compile(
 
 @dataclass(frozen=True)
 class Output:
-    """What one run of the executable left behind; `code` is None if we stopped it."""
+    """What one run of the executable left behind; `code` is None if we stopped it.
+
+    `login` says that it was stopped because it had started a login.
+    """
 
     code: int | None
     stdout: str
@@ -217,19 +220,18 @@ def run(argv: Sequence[str], patience: Patience, stdin: str | None = None) -> Ou
     stdout, stderr = _Reader(process.stdout), _Reader(process.stderr)
     if process.stdin is not None:
         threading.Thread(target=_feed, args=(process.stdin, stdin or ""), daemon=True).start()
+    ended = False
     try:
         login = _watch(process, stdout, stderr, patience, argv)
+        ended = process.poll() is not None
     finally:
-        if process.poll() is None:
+        if not ended:
             process.kill()
             with suppress(subprocess.TimeoutExpired):
                 process.wait(5)
-            stopped = True
-        else:
-            stopped = False
-    code = None if stopped else process.returncode
-    out, err = stdout.text(wait=1.0), stderr.text(wait=1.0)
-    return Output(code, out, err, login or bool(LOGIN_STARTS.search(err + out)))
+    code = process.returncode if ended else None
+    out, err = stdout.text(wait=1.0 if ended else 0.1), stderr.text(wait=0.1)
+    return Output(code, out, err, login)
 
 
 def _watch(
@@ -288,7 +290,8 @@ def _feed(pipe: IO[bytes], text: str) -> None:
 def result(output: Output, patience: Patience, domain: str, *, silent: bool = False) -> Any:
     """The JSON that the executable printed, or the Problem that its output tells of."""
     if output.login:
-        raise _needs_login("login_hijack", f"the login to {domain or 'Auth0'} is out of date")
+        expired = re.search(r"session has expired|failed to renew", output.stderr, re.IGNORECASE)
+        raise _needs_login("session_expired" if expired else "login_hijack", domain)
     if output.code is None:
         raise _timeout(patience)
     answer = _json(output.stdout)
@@ -331,7 +334,8 @@ PATTERNS = (
     ("config_corrupt", r"^(unexpected end of json input|invalid character .* looking for)"),
     ("unknown_tenant", r"failed to find tenant:"),
     ("session_expired", r"auth token expired and --no-input|user login session has expired"),
-    ("session_expired", r"failed to renew access token|failed to get the device code"),
+    ("session_expired", r"failed to renew access token"),
+    ("login_hijack", LOGIN_STARTS.pattern),
     ("machine_reauth", r"failed to fetch access token using client credentials"),
     ("token_corrupt", r"authentication token is corrupted"),
     ("scopes", r"access token lacks scope: [\w:]+"),
@@ -357,9 +361,8 @@ def _by_code(code: str, text: str, match: "re.Match[str]", domain: str) -> Probl
 
 def _auth_problem(code: str, domain: str) -> Problem | None:
     """The states of a login, and of the executable itself, each with its way out."""
-    if code in ("not_logged_in", "session_expired"):
-        where = f"the login to {domain} has expired" if domain else "not logged in to Auth0"
-        return _needs_login(code, where if code == "session_expired" else "not logged in to Auth0")
+    if code in ("not_logged_in", "session_expired", "login_hijack"):
+        return _needs_login(code, domain)
     problems = {
         "unknown_tenant": (
             f"the auth0 command line is not logged in to {domain}",
@@ -419,7 +422,12 @@ def _envelope(error: Json, domain: str) -> Problem:
     return problem or _classified(Output(1, "", text), domain)
 
 
-def _needs_login(code: str, message: str) -> Problem:
+def _needs_login(code: str, domain: str) -> Problem:
+    message = {
+        "not_logged_in": "not logged in to Auth0",
+        "session_expired": f"the login to {domain} has expired",
+        "login_hijack": f"the login to {domain} is out of date: this auth0 version wants a new one",
+    }[code]
     return Problem(code, message, "Run `auth0 login`, then run this command again.")
 
 
