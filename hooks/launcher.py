@@ -25,6 +25,8 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import copier
 import yaml
@@ -132,7 +134,7 @@ def from_origin(origin: dict[str, Any], ref: str | None) -> Template:
     """The repository that pip or uv installed this launcher from, told by its direct_url.json."""
     url = str(origin["url"])
     if "vcs_info" not in origin:
-        return from_folder(Path(url.removeprefix("file://")), ref)
+        return from_folder(Path(url2pathname(urlsplit(url).path)), ref)
     ref = ref or origin["vcs_info"].get("requested_revision")
     if url.endswith(".git") or url.startswith(("https://github.com/", "https://gitlab.com/")):
         return Template(url, ref, url)
@@ -176,6 +178,8 @@ def render(template: Template, destination: Path, options: argparse.Namespace) -
             ask=options.ask,
             quiet=True,
         )
+    except KeyboardInterrupt:
+        raise  # The one of Copier is a CopierError as well.
     except ProcessExecutionError as error:
         raise LauncherError(
             MISSING, f"git cannot get the template: {gist(str(error.stderr))}"

@@ -1,0 +1,254 @@
+"""hooks/launcher.py: where the template comes from, what it leaves behind, how it fails."""
+
+import os
+import shutil
+import stat
+import sys
+from pathlib import Path
+from typing import Any
+
+import pexpect
+import pytest
+import yaml
+
+import launcher
+from support import AUTOMATIC, ROOT, commit_all, git, run, uv
+
+LAUNCHER = [sys.executable, str(ROOT / "hooks" / "launcher.py")]
+EXAMPLE = ["--defaults", "--data-file", str(ROOT / "example-answers.yml")]
+
+# A project that syncs in a moment: the questions are the real ones, the rest stands in for it.
+PYPROJECT = """\
+[project]
+name = "small"
+version = "1"
+requires-python = ">=3.11"
+dependencies = ["pytest"]
+"""
+GREEN = "def test_it() -> None:\n    assert True\n"
+RED = "def test_it() -> None:\n    assert False\n"
+TENANT = "import pathlib, sys\npathlib.Path('set-up').touch()\nsys.exit({code})\n"
+
+
+def make_template(folder: Path, test: str = GREEN, set_up_code: int = 0) -> Path:
+    files = {
+        "pyproject.toml": PYPROJECT,
+        "tests/test_it.py": test,
+        "scripts/tenant.py": TENANT.format(code=set_up_code),
+        ".gitignore": ".env\n.venv\n__pycache__\n.pytest_cache\n",
+    }
+    for name, text in files.items():
+        path = folder / "template" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    for name in ("copier.yml", "template/{{ _copier_conf.answers_file }}.jinja"):
+        shutil.copy(ROOT / name, folder / name)
+    env = "{% if auth0_setup == 'manual' %}.env{% endif %}.jinja"
+    shutil.copy(ROOT / "template" / env, folder / "template" / env)
+    return folder
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    return make_template(tmp_path / "small template")
+
+
+def stored(project: Path) -> dict[str, Any]:
+    answers = yaml.safe_load((project / ".copier-answers.yml").read_text(encoding="utf-8"))
+    assert isinstance(answers, dict)
+    return answers
+
+
+# ----------------------------------------------------------------------------- where it comes from
+
+
+@pytest.mark.parametrize(
+    ("url", "source"),
+    [
+        ("https://github.com/org/repo", "https://github.com/org/repo"),
+        ("https://gitlab.com/org/repo", "https://gitlab.com/org/repo"),
+        ("https://git.example.com/repo.git", "https://git.example.com/repo.git"),
+        ("ssh://git@example.com/repo.git", "ssh://git@example.com/repo.git"),
+        ("https://git.example.com/repo", "git+https://git.example.com/repo"),
+        ("file:///srv/repo", "git+file:///srv/repo"),
+    ],
+)
+def test_the_origin_of_the_installation_is_the_template(url: str, source: str) -> None:
+    origin = {"url": url, "vcs_info": {"vcs": "git", "commit_id": "0" * 40}}
+    assert launcher.from_origin(origin, None) == launcher.Template(source, None, url)
+
+
+def test_the_revision_that_was_installed_is_rendered_unless_another_is_named() -> None:
+    info = {"vcs": "git", "commit_id": "0" * 40, "requested_revision": "v0.1.0"}
+    origin = {"url": "https://github.com/org/repo", "vcs_info": info}
+    assert launcher.from_origin(origin, None).ref == "v0.1.0"
+    assert launcher.from_origin(origin, "v0.2.0").ref == "v0.2.0"
+
+
+def test_an_installation_from_a_folder_takes_the_folder(tmp_path: Path) -> None:
+    origin = {"url": (tmp_path / "a b").as_uri(), "dir_info": {}}
+    assert launcher.from_origin(origin, None).source == str(tmp_path / "a b")
+
+
+def test_a_clone_renders_its_latest_tag_or_last_commit(small: Path) -> None:
+    commit_all(small)
+    head = git(small, "rev-parse", "HEAD")
+    assert launcher.from_folder(small, None) == launcher.Template(str(small), head, str(small))
+    git(small, "tag", "v1.0.0")
+    assert launcher.from_folder(small, None).ref is None  # Copier takes the latest tag.
+    (small / "new").touch()
+    assert "without its uncommitted work" in launcher.from_folder(small, None).note
+    assert "will not find this version again" in launcher.from_folder(small, "HEAD").note
+    assert "copier update will not work" in launcher.from_folder(small / "template", None).note
+
+
+def test_installed_from_a_repository_it_renders_that_and_update_works(
+    template: Path, tmp_path: Path
+) -> None:
+    source = f"git+file://{template}@v1.0.0"
+    command = [uv(), "tool", "run", "--from", source, "fastapi-auth0-new", "myapi", *EXAMPLE]
+    done = run(command, tmp_path)
+    assert done.returncode == 0, done.stdout
+    project = tmp_path / "myapi"
+    assert stored(project)["_commit"] == "v1.0.0"
+    assert stored(project)["_src_path"] == f"git+file://{template}"
+    assert git(project, "status", "--porcelain") == ""
+    assert "uv.lock" in git(project, "ls-files").splitlines()
+    done = run([sys.executable, "-m", "copier", "update", "--defaults"], project)
+    assert done.returncode == 0, done.stdout
+
+
+# ----------------------------------------------------------------------------- what is left behind
+
+
+def test_the_project_is_synced_green_committed_and_private(small: Path, tmp_path: Path) -> None:
+    done = run([*LAUNCHER, "project", "--template", small, *EXAMPLE], tmp_path)
+    assert done.returncode == 0, done.stdout
+    project = tmp_path / "project"
+    assert stat.S_IMODE((project / ".env").stat().st_mode) == 0o600
+    assert git(project, "log", "--format=%s") == "Start from fastapi-auth0-template"
+    assert ".env" not in git(project, "ls-files").splitlines()
+    assert "1 passed" in done.stdout
+    end = done.stdout[done.stdout.index("My API is synced and green") :].splitlines()
+    assert end[2] == "  cd project"
+    assert end[-1] == "  uv run uvicorn --factory my_api.main:create_app"
+
+
+def test_inside_another_work_tree_nothing_is_committed(small: Path, tmp_path: Path) -> None:
+    (tmp_path / "mono").mkdir()
+    git(tmp_path / "mono", "init", "--quiet")
+    done = run([*LAUNCHER, "mono/api", "--template", small, *EXAMPLE], tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert "mono: commit it there" in done.stdout
+    assert not (tmp_path / "mono" / "api" / ".git").exists()
+
+
+def test_without_a_git_identity_the_missing_command_is_printed(small: Path, tmp_path: Path) -> None:
+    (tmp_path / "gitconfig").write_text("[user]\n    useConfigOnly = true\n")
+    environment = {"GIT_CONFIG_GLOBAL": str(tmp_path / "gitconfig")}
+    done = run([*LAUNCHER, "project", "--template", small, *EXAMPLE], tmp_path, environment)
+    assert done.returncode == 0, done.stdout
+    assert "not committed yet" in done.stdout
+    assert "cd project && git add --all && git commit -m Start" in done.stdout
+
+
+# -------------------------------------------------------------------------------------- the set-up
+
+
+def test_without_a_terminal_the_set_up_is_printed(small: Path, tmp_path: Path) -> None:
+    answers = [part for name, value in AUTOMATIC.items() for part in ("-d", f"{name}={value}")]
+    command = [*LAUNCHER, "project", "--template", str(small), "--defaults", *answers]
+    done = run(command, tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert "  uv run scripts/tenant.py setup    # creates the API" in done.stdout
+    assert not (tmp_path / "project" / "set-up").exists()
+
+
+@pytest.mark.parametrize(("set_up_code", "code"), [(0, 0), (1, 5), (130, 5)])
+def test_at_a_terminal_the_set_up_runs(tmp_path: Path, set_up_code: int, code: int) -> None:
+    template = make_template(tmp_path / "template", set_up_code=set_up_code)
+    answers = [part for name, value in AUTOMATIC.items() for part in ("-d", f"{name}={value}")]
+    arguments = ["project", "--template", str(template), "--defaults", *answers]
+    terminal = pexpect.spawn(
+        LAUNCHER[0], [LAUNCHER[1], *arguments], cwd=str(tmp_path), encoding="utf-8", timeout=60
+    )
+    output = terminal.read()
+    terminal.close()
+    assert terminal.exitstatus == code, output
+    assert (tmp_path / "project" / "set-up").exists()
+    remedy = "cd project && uv run scripts/tenant.py setup"
+    assert (remedy in output) == bool(code)
+
+
+# -------------------------------------------------------------------------------------- what fails
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["full", *EXAMPLE], 2, "full holds files: name a new or an empty folder"),
+        (["full/file", *EXAMPLE], 2, "full/file holds files"),
+        (["new", "--data-file", "nowhere.yml"], 2, "--data-file nowhere.yml: "),
+        (["new", "-d", "resource"], 2, "-d resource: write NAME=VALUE"),
+        (["new"], 1, "Interactive session required"),
+        (["new", "--defaults"], 1, '"auth0_setup" is required'),
+        (["new", *EXAMPLE, "-d", "auth0_domain=X.eu.auth0.com"], 1, "lower case only; type x.eu"),
+        (["new", *EXAMPLE, "--vcs-ref", "v9.9.9"], 1, "Unknown revision: 'v9.9.9'"),
+        (["new", *EXAMPLE, "--template", "git+file:///nowhere"], 3, "git cannot get the template"),
+        (["new", *EXAMPLE, "--template", "/nowhere"], 1, "Local template must be a directory"),
+    ],
+)
+def test_a_failure_is_one_line_and_leaves_nothing(
+    small: Path, tmp_path: Path, arguments: list[str], code: int, said: str
+) -> None:
+    commit_all(small)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    done = run([*LAUNCHER, "--template", small, *arguments], tmp_path)
+    assert done.returncode == code, done.stdout
+    assert said in done.stdout.splitlines()[-1]
+    assert "Traceback" not in done.stdout
+    assert not (tmp_path / "new").exists()
+    assert [path.name for path in (tmp_path / "full").iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("tool", ["git", "uv"])
+def test_a_missing_tool_is_named(tmp_path: Path, tool: str) -> None:
+    other = {"git": "uv", "uv": "git"}[tool]
+    found = shutil.which(other)
+    assert found
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / other).symlink_to(found)
+    environment = {"PATH": str(tmp_path / "bin"), "UV": ""}
+    done = run([*LAUNCHER, "new", *EXAMPLE], tmp_path, environment)
+    assert done.returncode == 3
+    assert done.stdout.startswith(f"error: {tool} is needed and not on PATH")
+    assert len(done.stdout.splitlines()) == 1
+
+
+def test_a_project_that_is_not_green_stays(tmp_path: Path) -> None:
+    template = make_template(tmp_path / "template", test=RED)
+    done = run([*LAUNCHER, "project", "--template", template, *EXAMPLE], tmp_path)
+    assert done.returncode == 4
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith("error: uv run pytest -q failed; the project stays.")
+    assert last.endswith("cd project && uv sync && uv run pytest")
+    assert (tmp_path / "project" / "pyproject.toml").exists()
+
+
+def test_ctrl_c_at_a_question_leaves_nothing(small: Path, tmp_path: Path) -> None:
+    terminal = pexpect.spawn(
+        LAUNCHER[0],
+        [LAUNCHER[1], "project", "--template", str(small)],
+        cwd=str(tmp_path),
+        env=os.environ | {"TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"},
+        encoding="utf-8",
+        timeout=30,
+    )
+    terminal.expect_exact("Name of the project")
+    terminal.send("\x03")
+    terminal.expect_exact("stopped: nothing was written")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 130
+    assert not (tmp_path / "project").exists()
