@@ -44,6 +44,7 @@ GOOD: dict[str, list[Any]] = {
     "behind_proxy": [True, False],
     "license": ["none", "MIT"],
     "renovate": [True, False],
+    "rules": [1, 2],
 }
 
 # What is refused, and a part of the answer: the reason, or the right form.
@@ -141,6 +142,7 @@ BAD: dict[str, list[tuple[Any, str]]] = {
         ("*", "without a path"),
     ],
     "license": [("GPL", "Invalid choice")],
+    "rules": [("newest", "invalid literal")],
 }
 
 
