@@ -193,6 +193,7 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--dry-run", action="store_true", help="show the plan; exit code 2: changes")
     add.add_argument("-y", "--yes", action="store_true", help="apply the plan without asking")
     add.add_argument("--replace-env", action="store_true", help="replace differing values in .env")
+    add.add_argument("--no-env", action="store_true", help="leave .env alone: another tenant")
     add.add_argument("--prune", action="store_true", help="drop scopes that are not declared")
     add.add_argument("--test-app", action="store_true", help="an application for test tokens")
     add.add_argument("--docs-app", action="store_true", help="an application for Swagger's login")
@@ -324,11 +325,12 @@ def _wrapped(text: str, indent: int = 0, hanging: int = 0) -> str:
 def setup(args: argparse.Namespace, console: Console, report: Report) -> int:
     """Make the tenant hold what auth0/tenant.yaml declares, and .env name it."""
     project = load(args.project)
-    check_writable(project.env.path)
+    if not args.no_env:
+        check_writable(project.env.path)
     wanted = _wanted(args, project)
     report.facts = {"via": None, "tenant": None, "audience": wanted.audience}
     patience = _patience(args, console)
-    run = report.run = Run(project, wanted, patience)
+    run = report.run = Run(project, wanted, patience, writes_env=not args.no_env)
 
     def look() -> tuple[Tenant, Found]:
         tenant = _connect(args, console, project, report)
@@ -344,8 +346,8 @@ def setup(args: argparse.Namespace, console: Console, report: Report) -> int:
         _decide(args, console, tenant, env)
         found = run.reconcile(tenant, found)
         env = run.env_for(tenant, found)
-    console.tell(f"Checking https://{env.values['AUTH0_DOMAIN']} ...")
-    web.verify_tenant(env.values["AUTH0_DOMAIN"], patience.at_most(20))
+    console.tell(f"Checking https://{env.domain} ...")
+    web.verify_tenant(env.domain, patience.at_most(20))
     _finish(args, console, report, run, tenant, env)
     return 0
 
@@ -514,13 +516,13 @@ def _finish(
     tenant: Tenant,
     env: EnvPlan,
 ) -> None:
-    wrote_env = write_env(run.project.env, env.values)
+    wrote_env = bool(env.values) and write_env(run.project.env, env.values)
     report.status = "applied" if report.changes else "unchanged"
     if not report.changes:
         return
     console.say(
-        "Done: the tenant was read back and holds what auth0/tenant.yaml declares;"
-        f" .env {'is written' if wrote_env else 'was right already'}."
+        "Done: the tenant was read back and holds what auth0/tenant.yaml declares"
+        + ("; .env is written." if wrote_env else "; .env is as it was.")
     )
     console.say("Again, without questions:")
     console.command(f"{COMMAND} setup {' '.join(_flags(args, tenant))} --yes")
@@ -534,7 +536,7 @@ def _flags(args: argparse.Namespace, tenant: Tenant) -> list[str]:
     flags = ["--tenant", tenant.domain]
     for name, value in (("--audience", args.audience), ("--via", args.via)):
         flags += [name, value] if value else []
-    for name in ("test_app", "docs_app", "prune"):
+    for name in ("test_app", "docs_app", "prune", "no_env"):
         flags += [f"--{name.replace('_', '-')}"] if getattr(args, name) else []
     for url in args.docs_url or []:
         flags += ["--docs-url", url]

@@ -4,7 +4,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from . import Json, Patience, Problem, Tenant, lacking_scopes
 from .plan import Change, Found, Wanted, changes, choose_apps, is_system
@@ -20,16 +20,20 @@ SECRETS = ("AUTH0_TEST_CLIENT_SECRET",)
 class EnvPlan:
     """What .env should say, in words what that changes, and the keys whose values it replaces."""
 
-    values: Mapping[str, str]
-    text: tuple[str, ...]
-    replaced: tuple[str, ...]
+    domain: str
+    values: Mapping[str, str] = field(default_factory=dict)
+    text: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
 
 
 class Run:
     """One run of the set-up. `wrote` says whether the tenant may have been changed by it."""
 
-    def __init__(self, project: Project, wanted: Wanted, patience: Patience) -> None:
+    def __init__(
+        self, project: Project, wanted: Wanted, patience: Patience, *, writes_env: bool = True
+    ) -> None:
         self.project, self.wanted, self.patience = project, wanted, patience
+        self.writes_env = writes_env
         self.mark = secrets.token_hex(8)
         self.wrote = False
         self.notes: list[str] = []
@@ -84,8 +88,11 @@ class Run:
 
     def env_for(self, tenant: Tenant, found: Found) -> EnvPlan:
         """The settings for .env: what is there and right stays, also a custom domain."""
+        if not self.writes_env:
+            return EnvPlan(tenant.domain)
         current = self.project.env.values
-        values = {"AUTH0_DOMAIN": self._domain(tenant), "AUTH0_AUDIENCE": self.wanted.audience}
+        domain = self._domain(tenant)
+        values = {"AUTH0_DOMAIN": domain, "AUTH0_AUDIENCE": self.wanted.audience}
         if self.wanted.test_app:
             values |= self._test_credentials(tenant, found)
         if self.wanted.callbacks:
@@ -100,7 +107,7 @@ class Run:
             text.append(_words(key, old, value))
         if not text and not is_private(self.project.env.path):
             text.append("make it readable by you only (mode 0600)")
-        return EnvPlan(values, tuple(text), tuple(replaced))
+        return EnvPlan(domain, values, tuple(text), tuple(replaced))
 
     def note(self, notes: Iterable[str]) -> None:
         for note in notes:
