@@ -51,6 +51,7 @@ class Tenant:
         self.authorization = "scopes"
         self.token_dialect = "access_token"
         self.dpop_required = False
+        rsa_key(self.key_number)  # made here, not at once by the test and by the application's thread
 
     def follow(self, settings: Followed) -> None:
         """Issue from now on the tokens that an API with these settings expects."""
@@ -84,6 +85,7 @@ class Tenant:
         """Sign with a new key from now on; `revoke` takes the old ones out of the key set."""
         self.key_number += 1
         self.published = [*([] if revoke else self.published), self.key_number]
+        rsa_key(self.key_number)
 
     # ------------------------------------------------------------------------------- tokens
 
