@@ -51,7 +51,7 @@ class Tenant:
         self.authorization = "scopes"
         self.token_dialect = "access_token"
         self.dpop_required = False
-        rsa_key(self.key_number)  # made here, not at once by the test and by the application's thread
+        rsa_key(self.key_number)  # made here: the application runs in a thread of its own
 
     def follow(self, settings: Followed) -> None:
         """Issue from now on the tokens that an API with these settings expects."""
