@@ -110,23 +110,26 @@ def _seconds(payload: Json, name: str) -> float:
     return value
 
 
-def _json(segment: bytes) -> Json:
-    """Strict JSON: an object, no member twice (RFC 7515 4), no NaN, no half of a surrogate pair."""
-    text = urlsafe_b64decode(segment + b"=" * (-len(segment) % 4))
-    value = json.loads(text, object_pairs_hook=_members, parse_constant=_no_constant)
-    if not isinstance(value, dict):
-        raise ValueError
-    if b"\\u" in text:
-        json.dumps(value, ensure_ascii=False).encode()
-    return value
-
-
 def _members(pairs: list[tuple[str, Any]]) -> Json:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise ValueError
+        raise ValueError("a member twice")
     return members
 
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(name)
+
+
+STRICT = json.JSONDecoder(object_pairs_hook=_members, parse_constant=_no_constant)
+
+
+def _json(segment: bytes) -> Json:
+    """Strict JSON: an object, no member twice (RFC 7515 4), no NaN, no half of a surrogate pair."""
+    text = urlsafe_b64decode(segment + b"=" * (-len(segment) % 4)).decode()
+    value = STRICT.decode(text)
+    if not isinstance(value, dict):
+        raise ValueError("not an object")
+    if "\\u" in text:
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
