@@ -1,0 +1,76 @@
+"""Hostile bytes against a real server: each request is answered, and the next one too."""
+
+import json
+import socket
+from base64 import urlsafe_b64encode
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from guard.serving import served, settings
+
+
+@pytest.fixture(params=["httptools", "h11"])
+def address(
+    request: pytest.FixtureRequest, project: SimpleNamespace, tenant: Any
+) -> Iterator[tuple[str, int]]:
+    """An application of the project, served by uvicorn with either of its HTTP parsers."""
+    app = project.main.create_app(settings(project, tenant), fetch=tenant.fetch)
+    with served(app, http=request.param) as address:
+        yield address
+
+
+def segment(value: Any) -> bytes:
+    return urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=")
+
+
+def ask(address: tuple[str, int], *headers: bytes, path: bytes = b"/api/private") -> bytes:
+    """Send one request byte by byte as given; what comes back until the server closes."""
+    lines = [b"GET " + path + b" HTTP/1.1", b"Host: api", b"Connection: close", *headers]
+    with socket.create_connection(address, timeout=10) as connection:
+        connection.sendall(b"\r\n".join(lines) + b"\r\n\r\n")
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def tokens(tenant: Any) -> Iterator[bytes]:
+    """Tokens whose header or claims would break a response that quoted them."""
+    broken = ["HS\r\nSet-Cookie: a=b", "HS\r\n\r\nHTTP/1.1 200 OK", 'HS", a="b', "HS€", "HS\ud800"]
+    payload = {"iss": tenant.issuer, "aud": tenant.audience, "sub": "x", "iat": 1, "exp": 10**11}
+    for value in [*broken, None]:
+        changes: list[dict[str, Any]] = [{"alg": value}, {"kid": value}, {"crit": [value]}]
+        for change in changes:
+            full = {"typ": "JWT", "kid": "key-1", "alg": "RS256", **change}
+            yield b".".join([segment(full), segment(payload), b"AAAA"])
+            yield b".".join([segment(full), segment({**payload, "scope": value}), b"AAAA"])
+    yield from (segment([]) + b".e30.AAAA", segment(None) + b".bnVsbA.AAAA")
+
+
+def test_hostile_tokens_are_answered_401_and_not_quoted(
+    address: tuple[str, int], tenant: Any
+) -> None:
+    for token in tokens(tenant):
+        for scheme in [b"Bearer ", b"DPoP "]:
+            answer = ask(address, b"Authorization: " + scheme + token, b"DPoP: " + token)
+            assert answer.startswith(b"HTTP/1.1 401 "), token
+            assert b"Set-Cookie" not in answer
+            assert answer.count(b"HTTP/1.1") == 1
+    assert ask(address, path=b"/api/public").startswith(b"HTTP/1.1 200 ")
+
+
+def test_bytes_that_are_no_text_are_answered(address: tuple[str, int]) -> None:
+    for value in [b"\xff\xfe", "€".encode(), b"\x80" * 300, b'"', b"\t", b"a, b", b"x" * 30_000]:
+        for name in [b"Authorization: Bearer ", b"Authorization: ", b"Authorization: DPoP "]:
+            answer = ask(address, name + value, b"DPoP: " + value)
+            assert answer.startswith(b"HTTP/1.1 401 "), name + value[:20]
+
+
+def test_an_outage_is_answered_503(project: SimpleNamespace, tenant: Any) -> None:
+    tenant.down = True
+    app = project.main.create_app(settings(project, tenant), fetch=tenant.fetch)
+    with served(app) as address:
+        token = b"Authorization: Bearer " + tenant.token().encode()
+        answer = ask(address, token)
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b"\r\nretry-after: 5\r\n" in answer.lower()
