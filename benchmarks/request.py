@@ -1,0 +1,131 @@
+"""CPU time of one request through the application, without a server: the guard and its rivals.
+
+    python3 hooks/bootstrap.py run benchmarks/request.py [--rounds 200]
+
+The applications take turns in an order that changes each round, so that a busy machine slows them
+alike; a figure is the median over the rounds, a ratio the median of the ratios within a round.
+"""
+
+import argparse
+import asyncio
+import random
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+from apps import APPS, PATH
+from harness import Target, print_table, print_targets, rendered_project, say_where, spread
+
+CALLS = 20  # of one application in one round
+REPEATED, NEW = "guard, repeated token", "guard, new token"
+ROWS = {
+    "open route": "open route",
+    "no-op dependency": "no-op dependency",
+    REPEATED: "guard",
+    NEW: "guard",
+    "SDK alone": "SDK alone",
+    "PyJWT by hand": "PyJWT by hand",
+    "joserfc by hand": "joserfc by hand",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="CPU time of one request.")
+    parser.add_argument("--rounds", type=int, default=200)
+    rounds = parser.parse_args().rounds
+    with rendered_project():
+        say_where()
+        report(asyncio.run(measure(rounds)))
+
+
+async def measure(rounds: int) -> dict[str, list[float]]:
+    """Microseconds per request, by row and round."""
+    from memory_tenant import Tenant  # type: ignore[import-not-found]  # of the rendered project
+
+    tenant = Tenant()
+    tokens = {name: forever(tenant.token()) for name in ROWS}
+    tokens[NEW] = (tenant.token(jti=str(number)) for number in range((rounds + 1) * CALLS))
+    times: dict[str, list[float]] = {name: [] for name in ROWS}
+    async with AsyncExitStack() as stack:
+        apps = {name: APPS[built](tenant, tenant.fetch) for name, built in ROWS.items()}
+        for app in apps.values():
+            await stack.enter_async_context(app.router.lifespan_context(app))
+        for number in range(rounds + 1):
+            for name in random.sample(list(ROWS), len(ROWS)):
+                requests = [request(next(tokens[name])) for _ in range(CALLS)]
+                spent = await microseconds(apps[name], requests)
+                if number:  # The first round warms everything.
+                    times[name].append(spent)
+    return times
+
+
+def forever(token: str) -> Iterator[str]:
+    while True:
+        yield token
+
+
+def request(token: str) -> dict[str, Any]:
+    """What a server hands to the application."""
+    headers = {
+        "host": "api.example.com",
+        "user-agent": "benchmark",
+        "accept": "*/*",
+        "authorization": f"Bearer {token}",
+    }
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "server": ("127.0.0.1", 8000),
+        "client": ("127.0.0.1", 50000),
+        "scheme": "https",
+        "method": "GET",
+        "root_path": "",
+        "path": PATH,
+        "raw_path": PATH.encode(),
+        "query_string": b"",
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+    }
+
+
+async def microseconds(app: Callable[..., Any], requests: list[dict[str, Any]]) -> float:
+    """CPU time per request; each must be answered 200."""
+    statuses = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    start = time.thread_time_ns()
+    for scope in requests:
+        await app(scope, receive, send)
+    spent = time.thread_time_ns() - start
+    if set(statuses) != {200}:
+        raise SystemExit(f"not all requests were answered 200: {statuses}")
+    return spent / 1000 / len(requests)
+
+
+def report(times: dict[str, list[float]]) -> None:
+    opened = times["open route"]
+    ratios = {
+        name: statistics.median(mine / base for mine, base in zip(column, opened, strict=True))
+        for name, column in times.items()
+    }
+    rows = []
+    for name, column in times.items():
+        low, median, high = spread(column)
+        rows.append([name, f"{median:.1f}", f"{low:.1f} - {high:.1f}", f"{ratios[name]:.2f}"])
+    print_table(["CPU time per request", "median us", "10 % - 90 %", "x open"], rows)
+    print_targets(
+        Target(f"{REPEATED}, to the open route", ratios[REPEATED], 1.5, " x"),
+        Target(f"{NEW}, to the open route", ratios[NEW], 3.0, " x"),
+    )
+
+
+if __name__ == "__main__":
+    main()
