@@ -100,7 +100,10 @@ def install_uv() -> str:
     pip installs into a folder of its own (--target): that works where the system's Python refuses
     `pip install` (PEP 668) and where the venv module is not installed.
     """
-    print(f"uv is not there: bringing uv {UV_VERSION} into {own_tools().relative_to(ROOT)}/")
+    print(
+        f"uv is not there: bringing uv {UV_VERSION} into {own_tools().relative_to(ROOT)}/",
+        flush=True,
+    )
     target = ["--quiet", "--upgrade", "--target", str(own_tools()), f"uv=={UV_VERSION}"]
     settings = {"PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0", "PIP_ROOT_USER_ACTION": "ignore"}
     done = subprocess.run(

@@ -23,6 +23,7 @@ import subprocess
 import sys
 import warnings
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -56,6 +57,8 @@ class Template:
 
 
 def main(argv: list[str] | None = None) -> int:
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # In order with what the commands say.
     options = parse(argv)
     destination = Path(options.destination)
     try:
@@ -242,7 +245,7 @@ def finish(destination: Path, answers: dict[str, Any], uv: str) -> int:
 
 def run(command: list[str], folder: Path) -> int:
     """A command in the foreground. Ctrl-C is for the command: its exit code then says so."""
-    print(f"\n$ {shlex.join([Path(command[0]).stem, *command[1:]])}", flush=True)
+    print(f"\n$ {shlex.join([Path(command[0]).stem, *command[1:]])}")
     environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     before = signal.signal(signal.SIGINT, lambda *_: None)
     try:
