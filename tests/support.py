@@ -46,7 +46,7 @@ def commit_all(folder: Path, message: str = "A commit") -> None:
     """Make a folder a git repository, if it is none, and commit what is in it."""
     git(folder, "init", "--quiet")
     git(folder, "add", "--all", "--force")
-    git(folder, "commit", "--quiet", "--message", message)
+    git(folder, "commit", "--quiet", "--allow-empty", "--message", message)
 
 
 def copy_working_tree(destination: Path) -> Path:

@@ -1,0 +1,80 @@
+"""The releases that projects are updated between: real ones, the working tree, and one made here.
+
+The template of these tests is a clone with a tag for each: those of the repository, or, where it
+has no tags, the commits that ended a version in pyproject.toml; then WORKING, the working tree as
+it is; then NEXT, which changes every file of the template (next_release.py).
+"""
+
+import re
+import shutil
+import subprocess
+import tomllib
+from functools import cache
+from pathlib import Path
+
+from support import ROOT, commit_all, copy_working_tree, git
+from update.next_release import change_everything
+
+WORKING, NEXT = "v900.0.0", "v901.0.0"
+
+
+@cache
+def releases() -> dict[str, str]:
+    """The commit of each release, oldest first; the version being made counts with its last one."""
+    if not has_history():
+        return {}
+    tagged = {tag: tag for tag in git(ROOT, "tag", "--merged", "HEAD").split() if is_release(tag)}
+    known = ended_versions() | tagged
+    return {tag: known[tag] for tag in sorted(known, key=number)}
+
+
+def has_history() -> bool:
+    """Whether this is a clone with its whole history: not an archive, not a shallow clone."""
+    command = ["git", "-C", str(ROOT), "rev-parse", "--is-shallow-repository"]
+    return subprocess.run(command, capture_output=True, text=True).stdout.strip() == "false"
+
+
+def is_release(tag: str) -> bool:
+    return bool(re.fullmatch(r"v\d+\.\d+\.\d+", tag))
+
+
+def number(tag: str) -> list[int]:
+    return [int(part) for part in tag.removeprefix("v").split(".")]
+
+
+def ended_versions() -> dict[str, str]:
+    """For each version that pyproject.toml has told, the last commit that tells it."""
+    log = ["log", "--first-parent", "--reverse", "--format=%H", "--", "pyproject.toml"]
+    touched = git(ROOT, *log).split()
+    last = {}
+    for commit, following in zip(touched, [*touched[1:], ""], strict=True):
+        project = tomllib.loads(git(ROOT, "show", f"{commit}:pyproject.toml"))["project"]
+        last[f"v{project['version']}"] = f"{following}^" if following else "HEAD"
+    return last
+
+
+def build_template(folder: Path) -> Path:
+    """A clone of the repository with a tag for each release, for WORKING and for NEXT."""
+    if releases():
+        git(ROOT, "clone", "--quiet", str(ROOT), str(folder))
+        for tag, commit in releases().items():
+            git(folder, "tag", "--force", tag, git(ROOT, "rev-parse", f"{commit}^{{commit}}"))
+        clear(folder)
+    copy_working_tree(folder)
+    commit_all(folder, "The working tree")
+    git(folder, "tag", WORKING)
+    change_everything(folder)
+    commit_all(folder, "The next release")
+    git(folder, "tag", NEXT)
+    return folder
+
+
+def clear(folder: Path) -> None:
+    """Remove everything but .git."""
+    for path in folder.iterdir():
+        if path.name == ".git":
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
