@@ -66,7 +66,6 @@ BAD_PROOFS: list[dict[str, Any]] = [
     {"jti": OMIT},
     {"jti": 5},
     {"jti": ""},
-    {"jti": "x" * 1000},
     {"iat": OMIT},
     {"iat": "now"},
     {"iat": True},

@@ -23,10 +23,9 @@ LEEWAY = 30  # seconds that the client's clock may be ahead
 
 
 class ReplayStore(Protocol):
-    """Remembers proofs for as long as they are good."""
+    """Remembers used proofs for as long as they are good."""
 
     async def first_use(self, key: str) -> bool: ...
-
     async def close(self) -> None: ...
 
 
@@ -34,8 +33,8 @@ class MemoryStore:
     """For one process. With several workers a proof could be used once in each: set REDIS_URL."""
 
     def __init__(self) -> None:
-        self.used: dict[str, float] = {}  # in the order of expiry, since all live equally long
         self.clock = time.monotonic
+        self.used: dict[str, float] = {}  # in the order of expiry, since all live equally long
 
     async def first_use(self, key: str) -> bool:
         now = self.clock()
@@ -51,7 +50,7 @@ class MemoryStore:
 
 
 class RedisStore:
-    """For all workers that share the Redis. Without it no proof can be accepted."""
+    """For all workers that share the Redis. While it does not answer, no proof is accepted."""
 
     def __init__(self, redis: "Redis") -> None:
         self.redis = redis
@@ -67,47 +66,41 @@ class RedisStore:
 
 
 def replay_store(redis_url: str | None) -> ReplayStore:
+    """In memory, unless there is a Redis."""
     if redis_url is None:
         return MemoryStore()
     try:
         from redis.asyncio import Redis
     except ImportError:
-        raise SystemExit("REDIS_URL needs the redis package: uv sync --extra redis") from None
+        raise SystemExit("REDIS_URL needs the package redis: uv sync --extra redis") from None
     return RedisStore(Redis.from_url(redis_url, socket_timeout=1, socket_connect_timeout=1))
 
 
 def check_proof(proofs: list[bytes]) -> dict[str, Any]:
     """Exactly one proof, of a shape that can be verified; return its claims."""
-    if len(proofs) != 1:
-        raise Refused("proof")
     try:
-        header, claims = parse(proofs[0])
-    except Refused:
+        [proof] = proofs
+        header, claims = parse(proof)
+    except (ValueError, Refused):
         raise Refused("proof") from None
     jwk, iat = header.get("jwk"), claims.get("iat")
-    good = (
-        isinstance(jwk, dict)
-        and all(isinstance(jwk.get(member), str) for member in ("kty", "crv", "x", "y"))
-        and "crit" not in header
-        and all(isinstance(claims.get(name), str) for name in ("htm", "htu", "jti", "ath"))
-        and isinstance(iat, int | float)
-        and not isinstance(iat, bool)
-        and len(claims["jti"]) <= 256
-    )
-    if not good:
+    texts = [claims.get(name) for name in ("htm", "htu", "jti", "ath")]
+    texts += [jwk.get(name) for name in ("kty", "crv", "x", "y")] if isinstance(jwk, dict) else [0]
+    numeric = isinstance(iat, int | float) and not isinstance(iat, bool)
+    if not numeric or "crit" in header or not all(isinstance(text, str) for text in texts):
         raise Refused("proof")
     return claims
 
 
-def proof_key(proof_claims: dict[str, Any], token: bytes) -> str:
-    """What makes a proof unique: its `jti` for this token; hashed, since the client chose it."""
-    return hashlib.sha256(token + b" " + proof_claims["jti"].encode()).hexdigest()
+def proof_key(claims: dict[str, Any], token: bytes) -> str:
+    """What makes a proof unique: its `jti`, for this token; hashed, since the client chose it."""
+    return hashlib.sha256(token + b" " + claims["jti"].encode()).hexdigest()
 
 
 def client_url(connection: HTTPConnection, public_url: str | None) -> str:
-    """The URL as the client wrote it, which is what `htu` must match."""
+    """The URL that the client used, which `htu` must match."""
+    url = connection.url
     if public_url is None:
-        return str(connection.url)
-    scope = connection.scope
-    root: str = scope.get("app_root_path", scope.get("root_path", ""))
-    return public_url + connection.url.path.removeprefix(root)
+        return str(url.replace(scheme={"ws": "http", "wss": "https"}.get(url.scheme, url.scheme)))
+    root: str = connection.scope.get("app_root_path", connection.scope.get("root_path", ""))
+    return public_url.rstrip("/") + url.path.removeprefix(root)

@@ -12,7 +12,7 @@ import hashlib
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Container, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Container, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from enum import StrEnum
 from typing import Any
@@ -32,6 +32,7 @@ from .tokens import Claims, Json, check_claims, check_header, parse, view
 REMEMBER = FRESH  # so that a token signed with a revoked key is not trusted longer than the key
 NOT_REMEMBERED: tuple[float, Claims | None] = (0.0, None)
 SCHEMES = {"off": {"bearer"}, "accepted": {"bearer", "dpop"}, "required": {"dpop"}}
+SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 3.3
 
 
 class RequireAuth:
@@ -58,7 +59,7 @@ class Door:
         """A dependency that gives the Claims of a token with all of `scopes`, or refuses."""
         needed = frozenset([scopes] if isinstance(scopes, str) else scopes or ())
         for scope in needed:
-            if not re.fullmatch(r"[\x21\x23-\x5b\x5d-\x7e]+", scope):  # RFC 6749 3.3
+            if not SCOPE.fullmatch(scope):
                 raise ValueError(f"{scope!r} is not a scope")
         return RequireAuth(needed)
 
@@ -81,8 +82,8 @@ class Guard:
             domain=settings.auth0_domain,
             audience=settings.auth0_audience,
             domains=domains if len(domains) > 1 else None,
-            custom_fetch=self.keys.document,
-            cache_ttl_seconds=0,  # the keys have a cache of their own
+            custom_fetch=self.keys.fetch,
+            cache_adapter=self.keys,
             dpop_enabled=settings.auth0_dpop != "off",
             dpop_required=settings.auth0_dpop == "required",
             dpop_iat_offset=dpop.MAX_AGE,
@@ -100,8 +101,7 @@ class Guard:
         app.state.guard = self
         openapi.declare(app, self.settings, scopes, needed_scopes)
         if self.settings.trusted_proxies:
-            trusted = list(self.settings.trusted_proxies)
-            app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=trusted)
+            app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=self.settings.trusted_proxies)
         if self.settings.cors_origins:
             app.add_middleware(
                 CORSMiddleware,
@@ -132,12 +132,9 @@ class Guard:
 
     async def authenticate(self, connection: HTTPConnection) -> Claims:
         """The claims of the request's token, verified once however many dependencies ask."""
-        headers = connection.scope["headers"]
-        scheme = ""
-        header: Json = {}
-        payload: Json = {}
+        scheme, header, payload = "", Json(), Json()
         try:
-            scheme, token = credentials(headers, self.schemes)
+            scheme, token = credentials(field(connection, b"authorization"), self.schemes)
             claims = self._recall(token) if scheme == "bearer" else None
             if claims is None:
                 header, payload = parse(token)
@@ -176,14 +173,11 @@ class Guard:
         cnf = payload.get("cnf")
         if not (isinstance(cnf, dict) and isinstance(cnf.get("jkt"), str)):
             raise Refused("unbound_token")
-        proofs = [value for name, value in connection.scope["headers"] if name == b"dpop"]
+        proofs = field(connection, b"dpop")
         proof_claims = dpop.check_proof(proofs)
         try:
             verified = await self.sdk.api_client.verify_request(
-                headers={
-                    "authorization": f"DPoP {token.decode('ascii')}",
-                    "dpop": proofs[0].decode("ascii"),
-                },
+                headers={"authorization": f"DPoP {token.decode()}", "dpop": proofs[0].decode()},
                 http_method=connection.scope.get("method", "GET"),
                 http_url=dpop.client_url(connection, self.settings.public_url),
             )
@@ -222,11 +216,13 @@ def needed_scopes(dependency: object) -> frozenset[str] | None:
     return dependency.scopes if isinstance(dependency, RequireAuth) else None
 
 
-def credentials(
-    headers: Iterable[tuple[bytes, bytes]], schemes: Container[str]
-) -> tuple[str, bytes]:
+def field(connection: HTTPConnection, name: bytes) -> list[bytes]:
+    """The values of a header, one for each time that it was sent."""
+    return [value for key, value in connection.scope["headers"] if key == name]
+
+
+def credentials(values: list[bytes], schemes: Container[str]) -> tuple[str, bytes]:
     """Scheme, in lower case, and token of the one Authorization header (RFC 9110 11.6.2)."""
-    values = [value for name, value in headers if name == b"authorization"]
     if len(values) > 1:
         raise Refused("ambiguous_credentials")
     scheme, _, token = values[0].partition(b" ") if values else (b"", b"", b"")

@@ -16,36 +16,22 @@ from typing import Any
 
 import httpx
 from authlib.jose import RSAKey
+from fastapi_plugin import CacheAdapter
 
 from .answers import Refused
 
 FRESH = 300.0  # a key that Auth0 revokes is trusted no longer than this, while Auth0 answers
 STALE = 86_400.0  # in an outage: what Auth0 allows caches (stale-if-error), and a token's life
 COOL_DOWN = 10.0
-PAUSE = 1.0  # after a failed fetch, before the next
+PAUSE = 1.0  # after a failed fetch, before a request without keys causes the next
 PATIENCE = 5.0  # that a request waits for a fetch before it is answered 503
 TIMEOUT = 30.0  # of one document, however slowly it trickles in
 MIN_BITS = 2048  # RFC 7518 3.3
+NEVER = float("-inf")
 
 Json = dict[str, Any]
 Fetch = Callable[[str], Awaitable[Json]]
 log = logging.getLogger(__name__)
-
-
-class HttpFetch:
-    """GET of a JSON document, with one client: to build it loads certificates, 25 ms and more."""
-
-    def __init__(self) -> None:
-        self.client = httpx.AsyncClient(timeout=PATIENCE)
-
-    async def __call__(self, url: str) -> Json:
-        async with asyncio.timeout(TIMEOUT):
-            response = await self.client.get(url)
-        document: Json = response.raise_for_status().json()
-        return document
-
-    async def close(self) -> None:
-        await self.client.aclose()
 
 
 class LoadedKey(dict[str, Any], RSAKey):  # type: ignore[misc]
@@ -59,31 +45,30 @@ class LoadedKey(dict[str, Any], RSAKey):  # type: ignore[misc]
 
 
 class Issuer:
-    """One domain of the tenant: its documents, and how fresh they are."""
+    """One domain of the tenant: its keys, and when they were fetched."""
 
     def __init__(self, domain: str, fetch: Fetch, changed: Callable[[], None]) -> None:
         self.url = f"https://{domain}/"
-        self.documents: dict[str, Json] = {}
+        self.fetch, self.changed, self.clock = fetch, changed, time.monotonic
         self.keys: dict[str, LoadedKey] = {}
-        self.fetch, self.changed = fetch, changed
-        self.clock = time.monotonic
-        self.fetched = self.failed = self.missed = float("-inf")
+        self.documents: dict[str, Json] = {}  # by URL, and the metadata by issuer, as the SDK asks
+        self.fetched = self.failed = self.missed = NEVER
         self.task: asyncio.Task[None] | None = None
 
     def usable(self) -> bool:
+        """There are keys, and they are not too old."""
         return self.clock() - self.fetched < STALE
 
     async def find(self, kid: str) -> None:
-        """Return when the key is at hand; refuse if there is none, or if the keys cannot be had."""
+        """Return when the key is at hand; refuse if there is none, or if keys cannot be had."""
         now = self.clock()
-        if kid in self.keys and now - self.fetched < STALE:
-            if now - self.fetched > FRESH:
+        if self.usable() and kid in self.keys:
+            if now - self.fetched > FRESH and now - self.failed > COOL_DOWN:
                 self.refresh()
             return
-        known = now - self.fetched < STALE
         if now - self.failed < PAUSE:
             raise Refused("keys_unavailable")
-        if known and now - self.missed < COOL_DOWN:
+        if self.usable() and now - self.missed < COOL_DOWN:
             raise Refused("unknown_key")
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(self.refresh()), PATIENCE)
@@ -94,46 +79,62 @@ class Issuer:
             raise Refused("unknown_key")
 
     def refresh(self) -> asyncio.Task[None]:
-        """Fetch both documents in the background, unless a fetch is on its way."""
+        """Fetch in the background, unless a fetch is on its way."""
         if self.task is None or self.task.done():
             self.task = asyncio.create_task(self._fetch())
         return self.task
 
     async def _fetch(self) -> None:
         try:
-            discovery_url = f"{self.url}.well-known/openid-configuration"
-            metadata = await self.fetch(discovery_url)
-            jwks_uri = check_metadata(metadata, self.url)
+            discovery = f"{self.url}.well-known/openid-configuration"
+            metadata = await self.fetch(discovery)
+            jwks_uri = checked_jwks_uri(metadata, self.url)
             keys = usable_keys(await self.fetch(jwks_uri))
         except Exception as error:
             self.failed = self.clock()
             log.warning("The signing keys of %s could not be fetched: %r", self.url, error)
             return
-        self.fetched, self.failed = self.clock(), float("-inf")
+        self.fetched, self.failed = self.clock(), NEVER
+        jwks = {"keys": list(keys.values())}
+        self.documents = {self.url: metadata, discovery: metadata, jwks_uri: jwks}
         if keys != self.keys:
             self.keys = keys
             self.changed()
-        self.documents = {discovery_url: metadata, jwks_uri: {"keys": list(self.keys.values())}}
 
 
-class Keys:
-    """The keys of every domain of the tenant, by issuer."""
+class Keys(CacheAdapter):  # type: ignore[misc]
+    """The keys of every domain of the tenant, by issuer; `changed` is called when a set changes.
+
+    To the SDK this is its cache, which always has what it asks for, and its network.
+    """
 
     def __init__(
         self, domains: Iterable[str], fetch: Fetch | None, changed: Callable[[], None]
     ) -> None:
-        self.http: HttpFetch | None = None
-        if fetch is None:
-            fetch = self.http = HttpFetch()
-        issuers = [Issuer(domain, fetch, changed) for domain in domains]
+        # One client for all fetches; to build it loads certificates, which takes 25 ms and more.
+        self.http = None if fetch else httpx.AsyncClient(timeout=PATIENCE)
+        issuers = [Issuer(domain, fetch or self._get, changed) for domain in domains]
         self.issuers = {issuer.url: issuer for issuer in issuers}
 
-    async def document(self, url: str) -> Json:
-        """What the SDK gets instead of the network."""
+    async def _get(self, url: str) -> Json:
+        assert self.http is not None  # noqa: S101
+        async with asyncio.timeout(TIMEOUT):
+            response = await self.http.get(url)
+        document: Json = response.raise_for_status().json()
+        return document
+
+    def get(self, key: str) -> Json | None:
         for issuer in self.issuers.values():
-            if url in issuer.documents:
-                return issuer.documents[url]
-        raise LookupError(url)
+            if key in issuer.documents:
+                return issuer.documents[key]
+        return None
+
+    async def fetch(self, url: str) -> Json:
+        return self.get(url) or {}
+
+    def set(self, key: str, value: object, ttl_seconds: int | None = None) -> None: ...
+    def delete(self, key: str) -> None: ...
+    def clear(self) -> None: ...
 
     def ready(self) -> bool:
         return all(issuer.usable() for issuer in self.issuers.values())
@@ -143,7 +144,7 @@ class Keys:
         pause = 1.0
         while True:
             await asyncio.wait([issuer.refresh() for issuer in self.issuers.values()])
-            failing = any(issuer.failed > issuer.fetched for issuer in self.issuers.values())
+            failing = any(issuer.failed > NEVER for issuer in self.issuers.values())
             await asyncio.sleep(pause if failing else FRESH)
             pause = min(pause * 2, 32.0) if failing else 1.0
 
@@ -152,13 +153,13 @@ class Keys:
             if issuer.task:
                 issuer.task.cancel()
         if self.http:
-            await self.http.close()
+            await self.http.aclose()
 
 
-def check_metadata(metadata: object, issuer: str) -> str:
-    """The issuer must be the one that was asked for (OpenID Connect Discovery 4.3)."""
+def checked_jwks_uri(metadata: object, issuer: str) -> str:
+    """Metadata must be of the issuer that was asked for (OpenID Connect Discovery 4.3)."""
     if not isinstance(metadata, dict) or metadata.get("issuer") != issuer:
-        raise ValueError("metadata of another issuer")
+        raise ValueError("the metadata of another issuer")
     jwks_uri = metadata.get("jwks_uri")
     if not isinstance(jwks_uri, str) or not jwks_uri.startswith("https://"):
         raise ValueError("no jwks_uri")
@@ -172,14 +173,15 @@ def usable_keys(jwks: object) -> dict[str, LoadedKey]:
     for jwk in listed if isinstance(listed, list) else ():
         with suppress(Exception):  # a key we cannot load is a key we do not have
             key = LoadedKey(jwk)
-            if _is_for_rs256(jwk) and key.public_key.key_size >= MIN_BITS:
+            if for_rs256(jwk) and key.public_key.key_size >= MIN_BITS:
                 keys.setdefault(jwk["kid"], key)
     if not keys:
         raise ValueError("no usable key")
     return keys
 
 
-def _is_for_rs256(jwk: Json) -> bool:
+def for_rs256(jwk: Json) -> bool:
+    """It is, or may be, for verifying RS256 signatures (RFC 7517 4.2 to 4.4)."""
     return (
         jwk["kty"] == "RSA"
         and isinstance(jwk["kid"], str)

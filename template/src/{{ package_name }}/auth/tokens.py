@@ -13,6 +13,7 @@ import re
 from base64 import urlsafe_b64decode
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NoReturn
 
@@ -42,14 +43,14 @@ class Claims:
 
 
 def parse(token: bytes) -> tuple[Json, Json]:
-    """Split a compact JWS into header and claims, unverified."""
+    """Split a compact JWS into header and claims, unverified; neither may be changed."""
     if len(token) > MAX_TOKEN:
         raise Refused("token_too_long")
     parts = COMPACT.fullmatch(token)
     if parts is None:
         raise Refused("token_malformed" if token.count(b".") == 2 else "opaque_token")
     try:
-        return _json(parts[1]), _json(parts[2])
+        return header_of(parts[1]), json_object(parts[2])
     except (ValueError, RecursionError):
         raise Refused("token_malformed") from None
 
@@ -110,21 +111,21 @@ def _seconds(payload: Json, name: str) -> float:
     return value
 
 
-def _members(pairs: list[tuple[str, Any]]) -> Json:
+def members(pairs: list[tuple[str, Any]]) -> Json:
     members = dict(pairs)
     if len(members) != len(pairs):
         raise ValueError("a member twice")
     return members
 
 
-def _no_constant(name: str) -> NoReturn:
+def no_constant(name: str) -> NoReturn:
     raise ValueError(name)
 
 
-STRICT = json.JSONDecoder(object_pairs_hook=_members, parse_constant=_no_constant)
+STRICT = json.JSONDecoder(object_pairs_hook=members, parse_constant=no_constant)
 
 
-def _json(segment: bytes) -> Json:
+def json_object(segment: bytes) -> Json:
     """Strict JSON: an object, no member twice (RFC 7515 4), no NaN, no half of a surrogate pair."""
     text = urlsafe_b64decode(segment + b"=" * (-len(segment) % 4)).decode()
     value = STRICT.decode(text)
@@ -133,3 +134,6 @@ def _json(segment: bytes) -> Json:
     if "\\u" in text:
         json.dumps(value, ensure_ascii=False).encode()
     return value
+
+
+header_of = lru_cache(maxsize=16)(json_object)  # all tokens that a key signs have the same header
