@@ -8,17 +8,23 @@ Exit codes
     all     64 wrong command line, 130 interrupted
 """
 
-import argparse
-import json
 import os
-import shlex
 import signal
 import sys
+
+if __name__ == "__main__":
+    # To load the rest takes a moment, in which Ctrl-C is no reason for a traceback.
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+
+import argparse
+import json
+import shlex
 import textwrap
+import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from getpass import getpass
 from pathlib import Path
 from types import ModuleType
 from typing import NoReturn, TypeVar
@@ -83,11 +89,10 @@ LOGIN_HELPS = {
 Result = TypeVar("Result")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, *, catch_signals: bool = False) -> int:
     """Run one command; every failure ends as a message and an exit code, never as a traceback."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    signal.signal(signal.SIGTERM, _terminate)
     args = _parser().parse_args(argv)
     console = Console(args)
     report = Report()
@@ -96,6 +101,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "doctor": doctor,
         "token": token,
     }
+    if catch_signals:
+        _catch_signals(args, console, report)
     try:
         code = commands[args.command](args, console, report)
     except Problem as problem:
@@ -109,8 +116,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _terminate(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
+def _catch_signals(args: argparse.Namespace, console: "Console", report: "Report") -> None:
+    """Let Ctrl-C and SIGTERM end the process on the spot, with the words that fit.
+
+    An exception out of a signal handler would get lost in a callback, or leave a lock of the import
+    system behind, on which the process then hangs.
+    """
+
+    def stop(*_: object) -> None:
+        cli.stop()
+        with suppress(RuntimeError):  # if it came in the middle of another print
+            code = _failed(args.command, _interrupted(args.command, report), console, report)
+            if args.json:
+                print(json.dumps(report.as_json(args.command, code), indent=2), flush=True)
+        os._exit(130)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process, without waiting for a call whose time was up but that never ended."""
+    sys.stdout.flush()
+    if threading.active_count() > 1:
+        os._exit(code)
+    sys.exit(code)
 
 
 def _failed(command: str, problem: Problem, console: "Console", report: "Report") -> int:
@@ -120,7 +150,7 @@ def _failed(command: str, problem: Problem, console: "Console", report: "Report"
     if report.wrote:
         message += " (what was done stays; a second run goes on from there)"
     if command == "token":
-        print(f"{message}. {problem.next_step}", file=sys.stderr)  # one line, as it is
+        console.tell(f"{message}. {problem.next_step}", wrap=False)
     else:
         console.tell(message)
         console.tell(f"next: {problem.next_step}")
@@ -282,9 +312,9 @@ class Console:
         if not self.silent:
             print(f"  {text}", flush=True)
 
-    def tell(self, text: str) -> None:
+    def tell(self, text: str, *, wrap: bool = True) -> None:
         """Progress, a note, an error."""
-        print(_wrapped(text, 0, hanging=2), file=sys.stderr, flush=True)
+        print(_wrapped(text, hanging=2) if wrap else text, file=sys.stderr, flush=True)
 
     def yes(self, question: str) -> bool:
         """The answer to a yes-or-no question; no is the default. Only where `asks`."""
@@ -556,7 +586,9 @@ def doctor(args: argparse.Namespace, console: Console, report: Report) -> int:
             "a token on the command line ends up in the shell's history",
             f"Pipe it: ... | {COMMAND} doctor --token -",
         )
-    given = _token_on_stdin() if args.token else None
+    if args.token and sys.stdin.isatty():
+        console.tell("Paste the token, then press Enter and Ctrl-D (Windows: Ctrl-Z, Enter).")
+    given = sys.stdin.read() if args.token else None
     project = load(args.project)
     patience = _patience(args, console).at_most(20)
 
@@ -574,10 +606,6 @@ def doctor(args: argparse.Namespace, console: Console, report: Report) -> int:
     code = 2 if "failure" in states else 1 if "warning" in states else 0
     report.status = ("good", "warnings", "failures")[code]
     return code
-
-
-def _token_on_stdin() -> str:
-    return getpass("Token (not shown): ") if sys.stdin.isatty() else sys.stdin.read()
 
 
 def token(args: argparse.Namespace, console: Console, report: Report) -> int:
@@ -608,4 +636,4 @@ def token(args: argparse.Namespace, console: Console, report: Report) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    _leave(main(catch_signals=True))

@@ -201,30 +201,45 @@ def _executable() -> str:
 
 # ------------------------------------------------------------------------------------- one process
 
+_running: "list[subprocess.Popen[bytes]]" = []
+
+
+def stop() -> None:
+    """Stop what runs, if anything does: for the handler of a signal."""
+    for process in _running:
+        process.kill()
+
 
 def run(argv: Sequence[str], patience: Patience, stdin: str | None = None) -> Output:
-    """Run the executable until it ends, its time is up, or it starts a login."""
+    """Run the executable until it ends, its time is up, or it starts a login.
+
+    Its input is a file, which is whole before it starts: through a pipe, it would send an empty
+    body if this process were killed in between.
+    """
     try:
-        process = subprocess.Popen(
-            [_executable(), *argv],
-            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=child_environment(),
-            cwd=_folder(),
-        )
+        with tempfile.TemporaryFile() as body:
+            body.write((stdin or "").encode())
+            body.seek(0)
+            process = subprocess.Popen(
+                [_executable(), *argv],
+                stdin=subprocess.DEVNULL if stdin is None else body,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=child_environment(),
+                cwd=_folder(),
+            )
     except OSError as error:
         raise Problem(
             "not_installed", f"`auth0` cannot be run: {error.strerror}", f"Reinstall it: {INSTALL}"
         ) from None
     stdout, stderr = _Reader(process.stdout), _Reader(process.stderr)
-    if process.stdin is not None:
-        threading.Thread(target=_feed, args=(process.stdin, stdin or ""), daemon=True).start()
     ended = False
+    _running.append(process)
     try:
         login = _watch(process, stdout, stderr, patience, argv)
         ended = process.poll() is not None
     finally:
+        _running.remove(process)
         if not ended:
             process.kill()
             with suppress(subprocess.TimeoutExpired):
@@ -277,11 +292,6 @@ class _Reader:
         if wait:
             self._thread.join(wait)
         return b"".join(self._chunks).decode("utf-8", "replace")
-
-
-def _feed(pipe: IO[bytes], text: str) -> None:
-    with suppress(OSError, ValueError), pipe:
-        pipe.write(text.encode())
 
 
 # ------------------------------------------------------------------------- what the output means

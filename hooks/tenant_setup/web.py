@@ -49,9 +49,14 @@ def within(patience: Patience, what: str, call: Callable[[], Result]) -> Result:
         done.set()
 
     threading.Thread(target=work, daemon=True).start()
-    if not done.wait(min(PATIENT_AFTER, patience.seconds)):
-        patience.tell(f"Still waiting for {what} (at most {patience.seconds:g} s) ...")
-        done.wait(max(0.0, patience.seconds - PATIENT_AFTER))
+    started, told = time.monotonic(), False
+    while not done.wait(0.2):  # in slices: on Windows a wait cannot be interrupted
+        waited = time.monotonic() - started
+        if waited > patience.seconds:
+            break
+        if waited > PATIENT_AFTER and not told:
+            told = True
+            patience.tell(f"Still waiting for {what} (at most {patience.seconds:g} s) ...")
     if not outcome:
         raise timed_out(what, patience)
     return outcome[0]()
