@@ -1,0 +1,186 @@
+"""The stand-in does what recorded releases of the executable did, call by call."""
+
+import json
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from setup import loopback_tenant as loopback
+from setup.auth0_stand_in import SCOPES
+from setup.loopback_tenant import Fault, LoopbackTenant
+from setup.workbench import PAST, Machine
+
+Json = dict[str, Any]
+VERSIONS = ("1.18.0", "1.27.2")
+RECORDS: dict[str, list[Json]] = {
+    version: json.loads((Path(__file__).parent / "recordings" / f"{version}.json").read_text())
+    for version in VERSIONS
+}
+# The set-up calls none of these; what they did in the tenant is repeated for the records after.
+NOT_STOOD_IN = {
+    "typed apis show by identifier",
+    "typed apis show by id",
+    "typed apis list",
+    "typed apis create",
+    "typed apis update (what it sends)",
+    "typed apps create m2m",
+    "typed test token",
+    "unknown subcommand",
+    "unknown root command",  # it makes suggestions
+    "machine login",
+    "machine login, wrong secret",
+    "logout",
+}
+FOR_EVER = float("inf")
+FAULTS: dict[str, Callable[[], Fault]] = {
+    "http 401": lambda: Fault(loopback.UNAUTHORIZED),
+    "http 403 insufficient scope": lambda: Fault(loopback.lacking("read:resource_servers")),
+    "http 404": lambda: Fault(loopback.NOT_FOUND),
+    "http 500 twice, then good": lambda: Fault(loopback.SERVER_ERROR, times=2),
+    "http 500 always": lambda: Fault(loopback.SERVER_ERROR, times=FOR_EVER),
+    "http 429 twice, then good": lambda: Fault(loopback.rate_limited(0), times=2),
+    "http 429 for an hour": lambda: Fault(loopback.rate_limited(3600), times=FOR_EVER),
+    "html body, 200": lambda: Fault(loopback.HTML_PAGE),
+    "html body, 502": lambda: Fault(loopback.HTML_BAD_GATEWAY, times=FOR_EVER),
+    "server hangs": lambda: Fault(loopback.HANG),
+    "create succeeds, answered 502": lambda: Fault(loopback.BAD_GATEWAY, after_effect=True),
+    "client create succeeds, answered 502": lambda: Fault(loopback.BAD_GATEWAY, after_effect=True),
+    "create without scope": lambda: Fault(loopback.lacking("create:resource_servers")),
+}
+LOGINS: dict[str, Json] = {
+    "user session, scopes changed": {"client_id": "", "scopes": []},
+    "user session expired": {"client_id": "", "scopes": SCOPES.split(), "expires_at": PAST},
+    "machine session expired, no secret": {"expires_at": PAST},
+    "token corrupt": {"access_token": "abc"},
+    "no token in config": {"access_token": ""},
+}
+CASES = [
+    pytest.param(version, number, id=f"{version} {record['case']}")
+    for version in VERSIONS
+    for number, record in enumerate(RECORDS[version])
+    if record["case"] not in NOT_STOOD_IN
+]
+
+
+@pytest.mark.parametrize(("version", "number"), CASES)
+def test_a_recorded_call(
+    tenant: LoopbackTenant, certificates: Path, tmp_path: Path, version: str, number: int
+) -> None:
+    record = RECORDS[version][number]
+    machine = Machine(tmp_path, tenant, certificates)
+    machine.install(version=version)
+    tell_config(machine, record["case"])
+    bring_up_to(tenant, RECORDS[version], number)
+    if record["case"] in FAULTS:
+        tenant.faults.append(FAULTS[record["case"]]())
+    tenant.accepts_any_token = record["case"] == "token corrupt"
+
+    exit_code, stdout, stderr = call(machine, record)
+
+    assert exit_code == (record["exit"] if isinstance(record["exit"], int) else "killed")
+    assert parsed(normal(stdout, tenant)) == parsed(record["stdout"])
+    assert normal(stderr, tenant) == record["stderr"]
+    sent = [(r.method, r.url, r.body, r.status) for r in tenant.log if r.status]
+    assert sent == [
+        (request["method"], request["url"], request.get("body", ""), request["status"])
+        for request in record["requests"]
+    ]
+
+
+def tell_config(machine: Machine, case: str) -> None:
+    """The configuration that the recording was made with."""
+    base = {"client_id": "recorder", "scopes": []}
+    logins = [machine.login(**{**base, **LOGINS.get(case, {})})]
+    others = {"nobody listens": "localhost:1", "host unknown": "nope.invalid"}
+    others["tenants list, two"] = "other.eu.auth0.com"
+    if case in others:
+        logins.append(machine.login(others[case], **base))
+    machine.log_in(*logins)
+    if case.endswith("never logged in"):
+        machine.config.unlink()
+    elif case == "tenants list, corrupt config":
+        machine.config.write_text('{"tenants": ')
+
+
+def bring_up_to(tenant: LoopbackTenant, records: list[Json], number: int) -> None:
+    """Repeat in the tenant what all calls before this one changed; give out the recorded ids."""
+    known = recorded_objects(records)
+    tenant.ignores_fields = True  # so did the tenant of the recordings
+    tenant.accepts_any_token = True
+    tenant.add_machine()
+    tenant.grants.clear()
+
+    def recorded_id(kind: str, body: Json) -> Json:
+        name = {"clients": "name", "client-grants": "audience"}.get(kind, "identifier")
+        return known.get((kind, body[name]), {"id": "unknown", "client_id": "unknown"})
+
+    tenant.new_id = recorded_id
+    for record in records[:number]:
+        for request in record["requests"]:
+            if request["method"] != "GET" and request["status"] in (200, 201, 204, 502):
+                tenant.answer(request["method"], request["url"], {}, request.get("body", ""))
+    tenant.log.clear()
+
+
+def recorded_objects(records: list[Json]) -> dict[tuple[str, str], Json]:
+    """The ids that were given out: by kind, and by the name of what they were given to."""
+    found: dict[tuple[str, str], Json] = {}
+    for record in records:
+        answer = parsed(record["stdout"])
+        for item in answer if isinstance(answer, list) else [answer]:
+            if not isinstance(item, dict):
+                continue
+            if "client_secret" in item:
+                secret = {"client_id": item["client_id"], "client_secret": item["client_secret"]}
+                found["clients", item["name"]] = secret
+            elif "audience" in item and "id" in item:
+                found["client-grants", item["audience"]] = {"id": item["id"]}
+            elif "identifier" in item:
+                found["resource-servers", item["identifier"]] = {"id": item["id"]}
+    return found
+
+
+def call(machine: Machine, record: Json) -> tuple[int | str, str, str]:
+    """Make the recorded call; one that was killed then is killed now, only sooner."""
+    argv = [word.replace("localhost:PORT", machine.tenant.domain) for word in record["argv"][1:]]
+    environment = machine.env() | {"AUTH0_AGENT_MODE": "false"}
+    for name, value in record.get("env", {}).items():
+        environment.pop(name, None)
+        environment |= {} if value is None else {name: value}
+    process = subprocess.Popen(
+        [str(machine.programs / "auth0"), *argv],
+        env=environment,
+        cwd=machine.root,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    patience = 30 if isinstance(record["exit"], int) else 1.0
+    try:
+        stdout, stderr = process.communicate(record.get("stdin", ""), timeout=patience)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        stdout, stderr = process.communicate()
+        return "killed", stdout, stderr
+    return process.returncode, stdout, stderr
+
+
+def normal(text: str, tenant: LoopbackTenant) -> str:
+    """Ports, and the addresses of name servers, as the recordings have them."""
+    text = text.replace(tenant.domain, "localhost:PORT").replace("127.0.0.53:53", "DNS:53")
+    return re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", text)
+
+
+def parsed(text: str) -> Any:
+    """Output as data, where it is JSON: without colours, and lists of tenants in any order."""
+    try:
+        data = json.loads(re.sub(r"\x1b\[[0-9;]*m", "", text))
+    except ValueError:
+        return text
+    tenants = isinstance(data, list) and all("active" in item for item in data)
+    return sorted(data, key=lambda item: item["name"]) if tenants else data
