@@ -6,11 +6,13 @@ PyJWT and joserfc are what one writes by hand: the key is at hand, found by its 
 issuer, audience and expiry are checked. They fetch nothing, so they say nothing about keys.
 """
 
+import warnings
 from collections.abc import Awaitable, Callable
 from importlib import import_module
 from typing import Any
 
 import jwt
+from authlib.deprecate import AuthlibDeprecationWarning  # type: ignore[import-untyped]
 from fastapi import Depends, FastAPI, HTTPException, Request
 from joserfc import jwt as joserfc_jwt
 from joserfc.errors import JoseError
@@ -18,6 +20,8 @@ from joserfc.jwk import KeySet
 from pydantic import BaseModel
 
 from harness import PACKAGE
+
+warnings.filterwarnings("ignore", category=AuthlibDeprecationWarning)  # the SDK's, at each start
 
 PATH = "/api/measured"
 Fetch = Callable[[str], Awaitable[dict[str, Any]]] | None

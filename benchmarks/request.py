@@ -11,11 +11,14 @@ import asyncio
 import random
 import statistics
 import time
-from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
+from itertools import repeat
 from typing import Any
 
-from apps import APPS, PATH
+from fastapi import FastAPI
+
+from apps import APPS
+from asgi import request, status_of
 from harness import Target, print_table, print_targets, rendered_project, say_where, spread
 
 CALLS = 20  # of one application in one round
@@ -45,65 +48,27 @@ async def measure(rounds: int) -> dict[str, list[float]]:
     from memory_tenant import Tenant  # type: ignore[import-not-found]  # of the rendered project
 
     tenant = Tenant()
-    tokens = {name: forever(tenant.token()) for name in ROWS}
-    tokens[NEW] = (tenant.token(jti=str(number)) for number in range((rounds + 1) * CALLS))
+    tokens = {name: repeat(tenant.token()) for name in ROWS}
+    new = iter([tenant.token(jti=str(number)) for number in range((rounds + 1) * CALLS)])
     times: dict[str, list[float]] = {name: [] for name in ROWS}
     async with AsyncExitStack() as stack:
-        apps = {name: APPS[built](tenant, tenant.fetch) for name, built in ROWS.items()}
+        apps = {name: APPS[app](tenant, tenant.fetch) for name, app in ROWS.items()}
         for app in apps.values():
             await stack.enter_async_context(app.router.lifespan_context(app))
         for number in range(rounds + 1):
             for name in random.sample(list(ROWS), len(ROWS)):
-                requests = [request(next(tokens[name])) for _ in range(CALLS)]
-                spent = await microseconds(apps[name], requests)
+                source = new if name == NEW else tokens[name]
+                spent = await microseconds(apps[name], [next(source) for _ in range(CALLS)])
                 if number:  # The first round warms everything.
                     times[name].append(spent)
     return times
 
 
-def forever(token: str) -> Iterator[str]:
-    while True:
-        yield token
-
-
-def request(token: str) -> dict[str, Any]:
-    """What a server hands to the application."""
-    headers = {
-        "host": "api.example.com",
-        "user-agent": "benchmark",
-        "accept": "*/*",
-        "authorization": f"Bearer {token}",
-    }
-    return {
-        "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.3"},
-        "http_version": "1.1",
-        "server": ("127.0.0.1", 8000),
-        "client": ("127.0.0.1", 50000),
-        "scheme": "https",
-        "method": "GET",
-        "root_path": "",
-        "path": PATH,
-        "raw_path": PATH.encode(),
-        "query_string": b"",
-        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
-    }
-
-
-async def microseconds(app: Callable[..., Any], requests: list[dict[str, Any]]) -> float:
-    """CPU time per request; each must be answered 200."""
-    statuses = []
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message: dict[str, Any]) -> None:
-        if message["type"] == "http.response.start":
-            statuses.append(message["status"])
-
+async def microseconds(app: FastAPI, tokens: list[str]) -> float:
+    """CPU time of a request; each must be answered 200."""
+    requests: list[dict[str, Any]] = [request(token) for token in tokens]
     start = time.thread_time_ns()
-    for scope in requests:
-        await app(scope, receive, send)
+    statuses = [await status_of(app, scope) for scope in requests]
     spent = time.thread_time_ns() - start
     if set(statuses) != {200}:
         raise SystemExit(f"not all requests were answered 200: {statuses}")
@@ -120,7 +85,7 @@ def report(times: dict[str, list[float]]) -> None:
     for name, column in times.items():
         low, median, high = spread(column)
         rows.append([name, f"{median:.1f}", f"{low:.1f} - {high:.1f}", f"{ratios[name]:.2f}"])
-    print_table(["CPU time per request", "median us", "10 % - 90 %", "x open"], rows)
+    print_table(["CPU time of a request", "median us", "10 % - 90 %", "x open"], rows)
     print_targets(
         Target(f"{REPEATED}, to the open route", ratios[REPEATED], 1.5, " x"),
         Target(f"{NEW}, to the open route", ratios[NEW], 3.0, " x"),
