@@ -1,0 +1,109 @@
+"""An answer is switched later, by an update or a recopy: the project is as if started that way.
+
+Each result is compared with a fresh render of the new answers, which the other tests show green.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support import AUTOMATIC, EXAMPLE
+from update.edits import EDITS
+from update.lifecycle import (
+    Tree,
+    commit,
+    copier_command,
+    fresh,
+    green,
+    split,
+    tree,
+    update,
+)
+from update.releases import WORKING
+
+OURS = next(edit for edit in EDITS if edit.name == ".env edited")
+MANUAL = {"auth0_setup": "manual", "auth0_domain": EXAMPLE["auth0_domain"]}
+SWITCHES: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    (EXAMPLE, {"auth0_setup": "automatic"}),
+    (AUTOMATIC, MANUAL),
+    (EXAMPLE, {"authorization": "permissions"}),
+    ({"authorization": "permissions"}, {"authorization": "scopes"}),
+    (EXAMPLE, {"dpop": "required"}),
+    ({"dpop": "required"}, {"dpop": "off"}),
+    ({"dpop": "off"}, {"dpop": "accepted"}),
+    (EXAMPLE, {"license": "MIT", "renovate": True}),
+    ({"license": "MIT", "renovate": True}, {"license": "none", "renovate": False}),
+    (EXAMPLE, {"token_dialect": "rfc9068_profile", "python_version": "3.13"}),
+    (EXAMPLE, {"cors_origins": "https://app.example.com", "behind_proxy": True}),
+    (EXAMPLE, {"project_name": "Our API", "description": "Ours"}),
+]
+
+
+def without_env(files: Tree) -> Tree:
+    return {name: text for name, text in files.items() if name != ".env"}
+
+
+@pytest.mark.parametrize("command", ["update", "recopy"])
+@pytest.mark.parametrize(
+    ("before", "switch"), SWITCHES, ids=["-".join(map(str, s.values())) for _, s in SWITCHES]
+)
+def test_a_switched_answer_gives_a_fresh_render(
+    project: Callable[..., Path],
+    line: Path,
+    tmp_path: Path,
+    before: dict[str, Any],
+    switch: dict[str, Any],
+    command: str,
+) -> None:
+    folder = project(WORKING, **before)
+    OURS.make(folder)
+    if command == "update":
+        update(folder, WORKING, **switch)
+    else:
+        data = [part for name, value in switch.items() for part in ("-d", f"{name}={value}")]
+        words = ["recopy", "--defaults", "--overwrite", "-r", WORKING, *data]
+        done = copier_command(folder, *words)
+        assert done.returncode == 0, done.stdout
+    assert OURS.lost(folder) == []
+    answers = {**EXAMPLE, **before, **switch}
+    wanted = without_env(tree(fresh(line, WORKING, tmp_path / "fresh", answers)))
+    found = without_env(tree(folder))
+    if command == "recopy":  # It removes nothing.
+        found = {name: text for name, text in found.items() if name in wanted}
+    assert split(found)[1] == split(wanted)[1]
+
+
+def test_the_owners_code_is_the_same_under_every_answer(line: Path, tmp_path: Path) -> None:
+    """So that it stays valid when an answer is switched."""
+    owned = []
+    for number, (before, switch) in enumerate(SWITCHES):
+        answers = {**EXAMPLE, **before, **switch}
+        folder = fresh(line, WORKING, tmp_path / str(number), answers)
+        owned.append(split(without_env(tree(folder)))[0])
+    for other in owned[:-1]:  # The last one has another name.
+        assert other == owned[0]
+
+
+def test_a_project_with_every_edit_and_many_switches_is_green(
+    project: Callable[..., Path], mypy_cache: Path
+) -> None:
+    folder = project(WORKING)
+    edits = [edit for edit in EDITS if edit.name != "the example deleted"]
+    for edit in edits:
+        edit.make(folder)
+    commit(folder)
+    update(
+        folder,
+        WORKING,
+        auth0_setup="automatic",
+        authorization="permissions",
+        dpop="required",
+        token_dialect="rfc9068_profile",
+        license="MIT",
+        renovate=True,
+        behind_proxy=True,
+    )
+    assert [edit.name for edit in edits if edit.lost(folder)] == []
+    green(folder, mypy_cache)
