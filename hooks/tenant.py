@@ -499,7 +499,7 @@ def _show(
     run.note(_env_notes(run, env))
     console.say()
     if not report.changes:
-        console.say("No changes: the tenant and .env are as auth0/tenant.yaml declares.")
+        console.say("Nothing to change: the tenant and .env are as auth0/tenant.yaml declares.")
         return
     console.say("Plan")
     for change in report.changes:
