@@ -302,10 +302,10 @@ class Console:
         agent = next((name for name in AGENTS if os.environ.get(name)), "")
         return agent and f"{agent} is set"
 
-    def say(self, text: str = "", indent: int = 0) -> None:
-        """A line of the result."""
+    def say(self, text: str = "", indent: int = 0, hanging: int = 0) -> None:
+        """A line of the result; what does not fit goes on below, `hanging` deeper."""
         if not self.silent:
-            print(_wrapped(text, indent), flush=True)
+            print(_wrapped(text, indent, hanging), flush=True)
 
     def command(self, text: str) -> None:
         """A command to copy: on one line, however long."""
@@ -599,7 +599,7 @@ def doctor(args: argparse.Namespace, console: Console, report: Report) -> int:
     examination = checks.Examination(project, patience, connect, args.audience, given, args.scope)
     for check in checks.run(examination):
         report.checks.append(check.as_json())
-        console.say(f"{check.status:<8} {check.id}: {check.found}")
+        console.say(f"{check.status:<8} {check.id}: {check.found}", hanging=9)
         if check.remedy:
             console.say(check.remedy, indent=9)
     states = {check["status"] for check in report.checks}
