@@ -33,12 +33,17 @@ DEVICE_CODE = (
     'oauth/device/code": proxyconnect tcp: dial tcp 127.0.0.1:9: connect: connection refused'
 )
 LOGIN_URL = "https://auth0.auth0.com/activate?user_code=ABCD-EFGH"
-COMMANDS = ("api", "apis", "apps", "login", "logout", "tenants", "test")
+PROMPT = (
+    "\x1b[0G\x1b[2K\x1b[0;1;92m \x1b[0m\x1b[0;1;99mContinue login with default tenant '{}'? "
+    "\x1b[0m\x1b[0;37m(y/N) \x1b[0m\x1b[?25l\x1b7\x1b[999;999f\x1b[6n\x1b8\x1b[?25h\x1b[6n"
+)
+COMMANDS = {"api": (), "apis": ("list",), "login": (), "tenants": ("list", "use")}
 METHODS = ("get", "post", "put", "patch", "delete")
 RETRIED = (500, 502, 503, 504, 524)
 AGENT_VARIABLES = ("AI_AGENT", "CLAUDECODE", "CODEX_THREAD_ID", "CURSOR_AGENT")
+ERROR_CODES = {400: "validation", 401: "auth", 403: "auth", 404: "not_found", 409: "conflict"}
 # What a login in a browser asks for; later releases ask for more.
-SCOPES = """\
+SCOPES = """
 openid offline_access create:clients delete:clients read:clients update:clients read:client_grants
 create:resource_servers delete:resource_servers read:resource_servers update:resource_servers
 create:roles delete:roles read:roles update:roles create:rules delete:rules read:rules update:rules
@@ -61,9 +66,15 @@ create:organization_invitations delete:organization_invitations
 read:organization_discovery_domains read:self_service_profiles read:user_attribute_profiles
 """
 LATER_SCOPES = (
-    ((1, 31, 0), ["create:client_grants"]),
-    ((1, 33, 0), ["update:client_grants", "delete:client_grants"]),
+    ((1, 31), ["create:client_grants"]),
+    ((1, 33), ["update:client_grants", "delete:client_grants"]),
 )
+
+
+def required_scopes(version: tuple[int, ...] = (99,)) -> list[str]:
+    """What a user's login must have been granted, for this version."""
+    later = [scopes for since, scopes in LATER_SCOPES if version >= since]
+    return SCOPES.split() + [scope for scopes in later for scope in scopes]
 
 
 class Failure(Exception):
@@ -74,18 +85,12 @@ class Failure(Exception):
         self.details = {"code": code, **details}
 
 
-def required_scopes(version: tuple[int, ...]) -> list[str]:
-    """What a user's login must have been granted, for this version."""
-    later = [scopes for since, scopes in LATER_SCOPES if version >= since]
-    return SCOPES.split() + [scope for scopes in later for scope in scopes]
-
-
 def main(folder: str) -> int:
     """One call of the executable that lies in the folder."""
     here = Path(folder)
     state = STATE | json.loads((here / "stand_in.json").read_text())
-    with (here / "calls.jsonl").open("a") as calls:
-        calls.write(json.dumps(sys.argv[1:]) + "\n")
+    with (here / "calls.jsonl").open("a") as log:
+        log.write(json.dumps(sys.argv[1:]) + "\n")
     return Executable(state).run(sys.argv[1:])
 
 
@@ -120,7 +125,7 @@ class Executable:
         if argv and argv[0] not in COMMANDS:
             raise Failure(f'unknown command "{argv[0]}" for "auth0"', "usage")
         words = self._parse(argv)
-        if self.agent:
+        if self.agent and self.version < (1, 34):
             self.warn(
                 "Agent mode on: JSON output, prompts and colors off."
                 " Disable with --agent-mode=false.",
@@ -129,12 +134,13 @@ class Executable:
         if words[:2] == ["tenants", "list"]:
             self._tenants()
         elif words[:1] == ["login"]:
-            self._log_in()
-            self.warn("Successfully logged in.", end="\n")
-        elif words[:1] == ["api"]:
+            self._log_in_by_command()
+        elif words[:1] == ["api"] and words[1:]:
             self._api(words[1:])
-        else:
+        elif words[1:2] and words[1] in COMMANDS[words[0]]:
             raise NotImplementedError(f"the stand-in does not know {argv}")
+        else:
+            sys.stdout.write(f"Usage:\n  auth0 {words[0]} [command]\n")
 
     def _parse(self, argv: list[str]) -> list[str]:
         """The words of the command; flags are kept, unknown ones refused."""
@@ -142,7 +148,7 @@ class Executable:
         if argv[0] == "api":
             known |= {"--data": True, "--force": False}
         elif argv[0] == "login":
-            known |= {"--scopes": True, "--domain": True}
+            known |= dict.fromkeys(("--scopes", "--domain", "--client-id", "--client-secret"), True)
         else:
             known |= {"--json": False}
             known |= {"--json-compact": False} if self.version >= (1, 17) else {}
@@ -181,7 +187,7 @@ class Executable:
         for char in "<>&":
             text = text.replace(char, f"\\u{ord(char):04x}")
         if os.environ.get("CLICOLOR_FORCE", "0") != "0" and "--no-color" not in self.flags:
-            text = re.sub(r'("[^"]*")', "\x1b[32m\\1\x1b[0m", text)
+            text = _coloured(value)
         sys.stdout.write(text + ("\n" if self.version >= (1, 34) else ""))
 
     # ---------------------------------------------------------------------------------- logins
@@ -216,8 +222,7 @@ class Executable:
         config = self._config()
         if not config["tenants"]:
             raise Failure("not logged in. Try `auth0 login`", "auth", reason="not_logged_in")
-        domain = str(self.flags.get("--tenant") or config["default_tenant"])
-        self.heading = domain
+        domain = self.heading = str(self.flags.get("--tenant") or config["default_tenant"])
         tenant = config["tenants"].get(domain)
         if tenant is None:
             raise Failure(
@@ -239,6 +244,9 @@ class Executable:
         missing = [scope for scope in required_scopes(self.version) if scope not in granted]
         if not missing or self.version < (1, 20):
             return False
+        if self.version >= (1, 34):
+            text = f"required scopes have changed (missing: {', '.join(missing)})"
+            raise Failure(text, "auth", reason="missing_scopes")
         self.warn(
             f"Required scopes have changed (missing: {', '.join(missing)})."
             " Please log in to re-authorize the CLI."
@@ -258,11 +266,8 @@ class Executable:
         self.warn(f"Failed to renew access token: {reason}", end="\n")
         self.warn("Please log in to re-authorize the CLI.")
         if self.version >= (1, 20):
-            sys.stderr.write(
-                "\x1b[0G\x1b[2K\x1b[0;1;92m \x1b[0m\x1b[0;1;99mContinue login with default tenant"
-                f" '{domain}'? \x1b[0m\x1b[0;37m(y/N) \x1b[0m\x1b[?25l\x1b7\x1b[999;999f\x1b[6n"
-                "\x1b8\x1b[?25h\x1b[6n"
-            )
+            sys.stderr.write(PROMPT.format(domain))
+            sys.stderr.flush()
         return True
 
     def _cannot_renew(self) -> NoReturn:
@@ -287,11 +292,21 @@ class Executable:
                 reason="token_malformed",
             )
 
+    def _log_in_by_command(self) -> None:
+        if "--client-secret" in self.flags:
+            domain = self._log_in_as_machine()
+        else:
+            try:
+                domain = self._log_in()
+            except Failure as failure:
+                raise Failure(f"failed to start user login: {failure}") from None
+        self.warn("Successfully logged in.", end="\n")
+        self.warn(f"Tenant: {domain}", end="\n")
+
     def _log_in(self) -> str:
         """A login in a browser; the domain that was chosen there, which may be any."""
         if self.state["device"] == "unreachable":
-            starting = "failed to start user login: " if self.heading == "" else ""
-            raise Failure(starting + DEVICE_CODE)
+            raise Failure(DEVICE_CODE)
         sys.stdout.write(
             "\nVerify ABCD-EFGH code in opened browser window to complete authentication.\n\n"
         )
@@ -304,14 +319,67 @@ class Executable:
             sys.stdin.readline()
         if self.state["device"] == "pending":
             _for_ever()
+        return self._store(*self.state["login"].values())
+
+    def _log_in_as_machine(self) -> str:
+        from base64 import b64encode
+        from urllib.parse import quote, urlencode
+
+        domain, name, secret = (
+            str(self.flags[flag]) for flag in ("--domain", "--client-id", "--client-secret")
+        )
+        form = {"audience": f"https://{domain}/api/v2/", "client_id": name}
+        basic = b64encode(f"{quote(name)}:{quote(secret)}".encode()).decode()
+        status, content = 0, ""
+        for extra, headers in (
+            ({}, {"Authorization": f"Basic {basic}"}),
+            ({"client_secret": secret}, {}),
+        ):
+            body = urlencode(form | extra | {"grant_type": "client_credentials"})
+            headers = headers | {"Content-Type": "application/x-www-form-urlencoded"}
+            url = f"https://{domain}/oauth/token"
+            status, _, content = _exchange("POST", url, headers, body)
+            if status == 200:
+                break
+        answer = json.loads(content)
+        if status != 200:
+            raise Failure(
+                "failed to start secret machine login: failed to fetch access token using client"
+                " credentials. \n\nEnsure that the provided client-id, client-secret and domain"
+                f' are correct. \n\nerror: oauth2: "{answer["error"]}"'
+                f' "{answer["error_description"]}"'
+            )
+        seconds = time.time() + answer["expires_in"]
+        expires = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+        token = answer["access_token"]
+        self._store(
+            {
+                "name": domain,
+                "domain": domain,
+                "access_token": token,
+                "expires_at": expires,
+                "client_id": name,
+            }
+        )
+        self.warn(
+            f"Could not store the client secret and the access token to the keyring: {KEYRING}",
+            end="\n",
+        )
+        self.warn("Expect to login again when your access token expires.")
+        return domain
+
+    def _store(self, *sessions: dict[str, Any]) -> str:
         path = _config_path()
-        config = json.loads(path.read_text()) if path.exists() else {"tenants": {}}
-        config["tenants"] |= self.state["login"]
-        domain = next(iter(self.state["login"]))
+        try:
+            config = self._config()
+        except Failure:
+            config = {"tenants": {}}
+        config["tenants"] |= {session["domain"]: session for session in sessions}
+        domain = str(sessions[0]["domain"])
         config["default_tenant"] = config.get("default_tenant") or domain
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(config))
-        return str(domain)
+        return domain
 
     # ------------------------------------------------------------------------- the raw requests
 
@@ -369,32 +437,35 @@ class Executable:
             time.sleep(pauses.pop(0) * self.state["pace"])
 
     def _show(self, status: int, content: str) -> None:
+        fault = None
         try:
-            answer, error = (json.loads(content) if content else None), None
-        except ValueError as failure:
-            answer, error = None, failure
+            answer = json.loads(content) if content else None
+        except ValueError as error:
+            answer, fault = None, error
         if status == 403 and isinstance(answer, dict):
-            if answer.get("errorCode") != "insufficient_scope":
-                content = "Forbidden"  # the body was consumed while looking for the scope
-                answer = None
-            else:
-                scope = str(answer.get("message")).rpartition(": ")[2]
-                raise Failure(
-                    f"request failed because access token lacks scope: {scope}.\n If authenticated"
-                    " via client credentials, add this scope to the designated client. If"
-                    " authenticated as a user, request this scope during login by running"
-                    f" `auth0 login --scopes {scope}`",
-                    "auth",
-                    status=403,
-                    reason="insufficient_scope",
-                )
+            self._refuse_scope(answer)
+            # What it looked for the scope in is used up.
+            content, answer = "Forbidden", None
         if status >= 400 and self.version >= (1, 32):
-            code = {404: "not_found", 409: "conflict", 400: "validation", 401: "auth"}.get(status)
-            raise Failure(f"{status}: API request failed: {content}", code or "api", status=status)
-        if error:
-            raise Failure(f"failed to prepare json output: {_json_error(content, error)}")
+            code = ERROR_CODES.get(status, "api")
+            raise Failure(f"{status}: API request failed: {content}", code, status=status)
+        if fault:
+            raise Failure(f"failed to prepare json output: {_json_error(content, fault)}")
         if answer is not None:
             self._print(answer, 2)
+
+    def _refuse_scope(self, answer: dict[str, Any]) -> None:
+        if answer.get("errorCode") != "insufficient_scope":
+            return
+        scope = str(answer.get("message")).rpartition(": ")[2]
+        raise Failure(
+            f"request failed because access token lacks scope: {scope}.\n If authenticated via"
+            " client credentials, add this scope to the designated client. If authenticated as a"
+            f" user, request this scope during login by running `auth0 login --scopes {scope}`",
+            "auth",
+            status=403,
+            reason="insufficient_scope",
+        )
 
 
 def _exchange(
@@ -408,9 +479,8 @@ def _exchange(
     name, _, port = host.partition(":")
     if name not in ("localhost", "127.0.0.1"):
         raise ConnectionAbortedError(name)
-    connection = http.client.HTTPSConnection(
-        name, int(port or 443), context=ssl.create_default_context()
-    )
+    context = ssl.create_default_context()
+    connection = http.client.HTTPSConnection(name, int(port), context=context)
     try:
         connection.request(method, "/" + path, None if body is None else body.encode(), headers)
         answer = connection.getresponse()
@@ -430,7 +500,9 @@ def _transport_error(error: OSError, url: str) -> str:
         return f"dial tcp 127.0.0.1:{host.partition(':')[2]}: connect: connection refused"
     if type(error).__name__ == "SSLCertVerificationError":
         return "tls: failed to verify certificate: x509: certificate signed by unknown authority"
-    return f"read tcp 127.0.0.1:9->127.0.0.1:9: read: {(error.strerror or 'EOF').lower()}"
+    if error.strerror:
+        return f"read tcp 127.0.0.1:9->127.0.0.1:9: read: {error.strerror.lower()}"
+    return "EOF"
 
 
 def _with_sorted_query(path: str) -> str:
@@ -448,6 +520,22 @@ def _json_error(text: str, error: ValueError) -> str:
     in_object = "property name" in str(error)
     what = "object key string" if in_object else "value"
     return f"invalid character {text[position]!r} looking for beginning of {what}"
+
+
+def _coloured(value: Any, margin: str = "\n") -> str:
+    """JSON as the real one prints it to a terminal."""
+    bold, off, inner = "\x1b[1m", "\x1b[0m", margin + "  "
+    if isinstance(value, dict) and value:
+        members = (
+            f"{bold}\x1b[94m{json.dumps(name)}{off}{bold}:{off} {_coloured(item, inner)}"
+            for name, item in value.items()
+        )
+        return f"{bold}{{{off}{inner}{f'{bold},{off}{inner}'.join(members)}{margin}{bold}}}{off}"
+    if isinstance(value, list) and value:
+        items = f",{inner}".join(_coloured(item, inner) for item in value)
+        return f"{bold}[{off}{inner}{items}{margin}{bold}]{off}"
+    colour = 32 if isinstance(value, str) else 36 if isinstance(value, bool) else 33
+    return f"\x1b[{colour}m{json.dumps(value, ensure_ascii=False)}{off}"
 
 
 def _config_path() -> Path:
