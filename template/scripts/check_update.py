@@ -73,9 +73,9 @@ def deleted(root: Path) -> list[str]:
     return sorted({*changed} & {*names(root, "ls-files", "--deleted")})
 
 
-def names(root: Path, *arguments: str) -> list[str]:
+def names(root: Path, command: str, *arguments: str) -> list[str]:
     """The names that a command of git lists, each once."""
-    return sorted({*git(root, *arguments, "-z").split("\0")} - {""})
+    return sorted({*git(root, command, "-z", *arguments).split("\0")} - {""})
 
 
 def git(root: Path, *arguments: str) -> str:
