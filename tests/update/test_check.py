@@ -1,0 +1,152 @@
+"""scripts/check_update.py finds what an update leaves half done, wherever the checks run."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from support import git, run
+from update.lifecycle import check, commit, update
+from update.next_release import REMOVED
+from update.releases import NEXT, WORKING
+
+Project = Callable[..., Path]
+CONFTEST = "tests/conftest.py"
+MARKED = "<<<<<<< before updating\nours\n=======\ntheirs\n>>>>>>> after updating\n"
+
+
+@pytest.fixture
+def clean(project: Project) -> Path:
+    """A committed project on which nothing is to be found."""
+    return project(WORKING)
+
+
+def append(path: Path, text: str) -> None:
+    path.write_text(path.read_text() + text)
+
+
+def test_nothing_to_find(clean: Path) -> None:
+    done = check(clean)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("style", ["inline", "rej"])
+def test_a_conflict_is_found_by_the_check_pytest_and_pre_commit(clean: Path, style: str) -> None:
+    """Copier itself ends with exit code 0 and says nothing."""
+    append(clean / CONFTEST, "\n\n# Ours.\n")
+    commit(clean)
+    words = ["update", "--defaults", "--conflict", style]
+    copier = run([sys.executable, "-m", "copier", *words], clean)
+    assert copier.returncode == 0
+    assert "conflict" not in copier.stdout.lower().replace("finds conflicts", "")
+
+    place = {"inline": f"  {CONFTEST}:", "rej": f"  {CONFTEST}.rej"}[style]
+    done = check(clean)
+    assert done.returncode == 1
+    assert place in done.stdout
+    assert {"inline": "delete the marker lines", "rej": "delete the .rej file"}[
+        style
+    ] in done.stdout
+
+    pytest_ = [sys.executable, "-m", "pytest", "-q", "--noconftest", "tests/test_update.py"]
+    done = run(pytest_, clean, {"PYTHONPATH": "src"})
+    assert done.returncode == 1
+    assert place.strip() in done.stdout
+    assert "python3 scripts/check_update.py says what to do" in done.stdout
+
+    hooks = yaml.safe_load((clean / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    assert run(hooks[0]["entry"].split(), clean).returncode == 1
+    assert hooks[0]["always_run"]
+    steps = yaml.safe_load((clean / ".github/workflows/ci.yml").read_text())["jobs"]["check"]
+    assert hooks[0]["entry"] in [step.get("run") for step in steps["steps"]]
+
+
+def test_a_settled_conflict_is_not_found_any_more(clean: Path) -> None:
+    append(clean / CONFTEST, "\n\n# Ours.\n")
+    commit(clean)
+    update(clean, NEXT)
+    lines = (clean / CONFTEST).read_text().splitlines(keepends=True)
+    settled = [line for line in lines if line[:7] not in ("<<<<<<<", "=======", ">>>>>>>")]
+    (clean / CONFTEST).write_text("".join(settled))
+    assert check(clean).returncode == 0
+    commit(clean)
+    assert check(clean).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "found"),
+    [
+        ("new.txt", MARKED, ["conflict", "new.txt:1", "new.txt:5"]),
+        ("pyproject.toml", MARKED, ["conflict", "pyproject.toml:1", "pyproject.toml:5"]),
+        ("ümläut nàme.txt", ">>>>>>>\r\n", ["conflict", "ümläut nàme.txt:1"]),
+        ("old.py.rej", "@@ -1 +1 @@\n", ["rejected", "old.py.rej"]),
+        (".venv/new.txt", MARKED, []),
+        (".env", MARKED, []),
+        ("notes.md", "Title\n=======\n\n <<<<<<< indented\n<<<<<<<<\n", []),
+        ("picture.png", "\0<<<<<<", []),
+    ],
+)
+def test_where_it_looks(clean: Path, name: str, content: str, found: list[str]) -> None:
+    (clean / name).parent.mkdir(exist_ok=True)
+    (clean / name).write_bytes(content.encode())
+    done = check(clean)
+    words = [line.split(": ")[0].strip() for line in done.stdout.splitlines()]
+    assert words == found
+    assert done.returncode == bool(found)
+
+
+def test_a_removed_file_with_changes_of_the_owner_is_found(clean: Path) -> None:
+    """The template gives a file up: Copier deletes it even where its owner has changed it."""
+    append(clean / REMOVED, "\n\n# Ours.\n")
+    commit(clean)
+    update(clean, NEXT)
+    assert not (clean / REMOVED).exists()
+    done = check(clean)
+    assert done.returncode == 1
+    assert "deleted: the template gave the file up, but you had changed it" in done.stdout
+    assert f"  {REMOVED}\n" in done.stdout
+
+    # Both remedies that it names.
+    git(clean, "checkout", "--", REMOVED)
+    assert "# Ours." in (clean / REMOVED).read_text()
+    assert check(clean).returncode == 0
+    git(clean, "rm", "--quiet", REMOVED)
+    assert check(clean).returncode == 0
+
+
+def test_a_removed_file_without_changes_of_the_owner_is_no_finding(clean: Path) -> None:
+    update(clean, NEXT)
+    assert not (clean / REMOVED).exists()
+    assert check(clean).returncode == 0
+
+
+def test_a_project_that_is_not_in_git_yet(clean: Path) -> None:
+    shutil.rmtree(clean / ".git")
+    (clean / "new.txt").write_text(MARKED)
+    assert check(clean).returncode == 0
+    git(clean, "init", "--quiet")
+    assert check(clean).returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("git_script", "reason"),
+    [(None, "git is missing"), ("echo dubious ownership >&2; exit 128", "dubious ownership")],
+)
+def test_without_a_git_that_works_it_says_so(
+    clean: Path, tmp_path: Path, git_script: str | None, reason: str
+) -> None:
+    """A check that cannot look must not look green."""
+    if git_script:
+        (tmp_path / "git").write_text(f"#!/bin/sh\n{git_script}\n")
+        (tmp_path / "git").chmod(0o755)
+    command = [sys.executable, "scripts/check_update.py"]
+    environment = {"PATH": f"{tmp_path}{os.pathsep}/bin" if git_script else str(tmp_path)}
+    done = subprocess.run(command, cwd=clean, env=environment, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert reason in done.stderr
+    assert "Traceback" not in done.stderr
