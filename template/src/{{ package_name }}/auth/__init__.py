@@ -5,6 +5,12 @@ In a route: `Depends(auth0.require_auth())` asks for any valid access token, and
 the `Claims` of the token. Nothing is read or fetched on import.
 """
 
+import warnings
+
+with warnings.catch_warnings(record=True):
+    # The SDK's own import announces the end of authlib.jose, to people who can do nothing about it.
+    import fastapi_plugin  # noqa: F401
+
 from .guard import Guard, auth0
 from .keys import Fetch
 from .settings import AuthSettings, load_settings

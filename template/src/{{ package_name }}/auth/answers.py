@@ -63,14 +63,12 @@ class Refused(Exception):
 
 
 def refusal(reason: str, dpop: str, scheme: str, scopes: Iterable[str] = ()) -> HTTPException:
-    """The answer; `dpop` is the setting, `scheme` what the client used, `scopes` what it needs."""
+    """The answer; `dpop` is the setting, `scheme` the one that the client used, if any."""
     status, error, description = REASONS[reason]
     detail = {"error": error, "error_description": description}
     if status == 503:
         return HTTPException(status, detail, {"Retry-After": str(RETRY_AFTER)})
-    told = []
-    if error != "invalid_request":
-        told = [f'error="{error}"', f'error_description="{description}"']
+    told = [f'error="{error}"', f'error_description="{description}"']
     if reason == "scope":
         told.append(f'scope="{" ".join(sorted(scopes))}"')
     challenges = []

@@ -59,7 +59,7 @@ def declare(app: FastAPI, settings: AuthSettings, scopes: type[StrEnum], needs: 
         components = document.setdefault("components", {})
         if SCHEME not in components.setdefault("securitySchemes", {}):
             components["securitySchemes"][SCHEME] = security_scheme(settings, described)
-            components.setdefault("schemas", {})["Refusal"] = REFUSAL
+            components.setdefault("schemas", {})["AuthRefusal"] = REFUSAL
             for operation, needed in guarded(app, document, needs):
                 operation["security"] = [{SCHEME: sorted(needed)}]
                 for status, response in refusals(needed).items():
@@ -118,5 +118,5 @@ def refusals(needed: set[str]) -> Json:
 
 
 def _refusal(description: str, headers: Json) -> Json:
-    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Refusal"}}}
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/AuthRefusal"}}}
     return {"description": description, "headers": headers, "content": content}
