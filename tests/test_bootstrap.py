@@ -210,3 +210,24 @@ def test_the_environment_follows_the_python_that_runs_it(tmp_path: Path) -> None
     settings.write_text("version_info = 3.10.0\n")
     assert not bootstrap.is_current(settings)
     assert bootstrap.is_current(Path(sys.prefix) / "pyvenv.cfg")
+
+
+def test_ctrl_c_while_packages_come_is_told(clone: Path, tmp_path: Path) -> None:
+    slow = "#!/bin/sh\n[ \"$1\" = --version ] && echo 'uv 99.0' || exec sleep 60\n"
+    (tmp_path / "uv").write_text(slow)
+    (tmp_path / "uv").chmod(0o755)
+    terminal = pexpect.spawn(
+        str(BASE),
+        ["hooks/bootstrap.py", "test"],
+        cwd=str(clone),
+        env=os.environ | {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"},
+        encoding="utf-8",
+        timeout=30,
+    )
+    with pytest.raises(pexpect.TIMEOUT):
+        terminal.expect(pexpect.EOF, timeout=2)
+    terminal.sendintr()
+    terminal.expect_exact("stopped: the same command goes on from here")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 130
