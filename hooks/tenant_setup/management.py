@@ -10,6 +10,10 @@ from . import Json, Patience, Problem
 from .plan import APP_FIELDS
 from .web import client_credentials, http_problem, network_problem, within
 
+REFUSED = (
+    "Check AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET, and that the application is authorised for the"
+    " Auth0 Management API (docs: set-up in CI)."
+)
 CREDENTIALS = ("AUTH0_ACCESS_TOKEN", "AUTH0_CLIENT_ID", "AUTH0_CLIENT_SECRET")
 
 
@@ -32,7 +36,7 @@ def connect(domain: str, environ: Mapping[str, str], patience: Patience) -> "Man
     if not token:
         client = (environ["AUTH0_CLIENT_ID"], environ["AUTH0_CLIENT_SECRET"])
         audience = f"https://{domain}/api/v2/"
-        token, _ = client_credentials(domain, client, audience, (), patience)
+        token, _ = client_credentials(domain, client, audience, (), patience, REFUSED)
     return ManagementTenant(domain, library, token, patience)
 
 

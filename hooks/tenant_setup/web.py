@@ -24,6 +24,10 @@ from .project import write_private
 
 LIMIT = 1 << 20  # bytes of an answer; a discovery document has some thousand
 PATIENT_AFTER = 4.0  # seconds of silence before the user is told what is waited for
+REFUSED = (
+    "Run `uv run scripts/tenant.py setup --test-app`; if the secret was rotated, delete"
+    " AUTH0_TEST_CLIENT_SECRET from .env first."
+)
 Result = TypeVar("Result")
 
 
@@ -241,8 +245,12 @@ def client_credentials(
     audience: str,
     scopes: Sequence[str],
     patience: Patience,
+    remedy: str,
 ) -> tuple[str, float]:
-    """A token for the client (id, secret), and the time at which it expires."""
+    """A token for the client (id, secret), and the time at which it expires.
+
+    `remedy` says what to do when Auth0 refuses the client.
+    """
     form = {
         "grant_type": "client_credentials",
         "client_id": client[0],
@@ -251,7 +259,12 @@ def client_credentials(
     }
     if scopes:
         form["scope"] = " ".join(scopes)
-    body = post_form(f"https://{domain}/oauth/token", form, patience).body
+    try:
+        body = post_form(f"https://{domain}/oauth/token", form, patience).body
+    except Problem as problem:
+        if problem.code in ("unauthorized", "forbidden"):
+            raise Problem(problem.code, problem.message, remedy) from None
+        raise
     token, lifetime = body.get("access_token"), body.get("expires_in", 0)
     if not isinstance(token, str) or not token or not isinstance(lifetime, int | float):
         raise Problem("bad_answer", f"{domain} sent no access token", "Run it again.")
@@ -280,7 +293,7 @@ def cached_token(
             kept = json.loads(path.read_text(encoding="utf-8"))
             if kept["expires_at"] > time.time() + 60 and isinstance(kept["access_token"], str):
                 return str(kept["access_token"])
-    token, expires_at = client_credentials(domain, client, audience, scopes, patience)
+    token, expires_at = client_credentials(domain, client, audience, scopes, patience, REFUSED)
     if path:
         # A cache that cannot be written costs a token next time, nothing else.
         with suppress(OSError, Problem):
