@@ -1,5 +1,6 @@
 """A tenant on loopback, and a developer's machine with a rendered project, for each test."""
 
+import compileall
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 import trustme
 
 from setup.loopback_tenant import LoopbackTenant
-from setup.workbench import Machine
+from setup.workbench import OWN, Machine
 from support import AUTOMATIC, render
 
 
@@ -28,7 +29,9 @@ def certificates(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture(scope="session")
 def rendered(plain_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project in automatic mode, as Copier renders it."""
-    return render(plain_template, tmp_path_factory.mktemp("rendered") / "project", AUTOMATIC)
+    project = render(plain_template, tmp_path_factory.mktemp("rendered") / "project", AUTOMATIC)
+    compileall.compile_dir(project / "scripts", quiet=1)  # once, not in each copy
+    return project
 
 
 @pytest.fixture
@@ -42,4 +45,5 @@ def machine(tenant: LoopbackTenant, certificates: Path, rendered: Path, tmp_path
     """A machine with the project, and nothing on PATH yet."""
     machine = Machine(tmp_path / "machine", tenant, certificates)
     shutil.copytree(rendered, machine.project)
+    machine.env_file.write_text(OWN)
     return machine
