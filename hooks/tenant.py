@@ -107,7 +107,7 @@ def main(argv: Sequence[str] | None = None, *, catch_signals: bool = False) -> i
         code = commands[args.command](args, console, report)
     except Problem as problem:
         code = _failed(args.command, problem, console, report)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, EOFError):  # at a question
         code = _failed(args.command, _interrupted(args.command, report), console, report)
     except Exception as error:
         code = _failed(args.command, _unexpected(error), console, report)
@@ -137,7 +137,8 @@ def _catch_signals(args: argparse.Namespace, console: "Console", report: "Report
 
 def _leave(code: int) -> NoReturn:
     """End the process, without waiting for a call whose time was up but that never ended."""
-    sys.stdout.flush()
+    with suppress(OSError):  # nobody reads it any more
+        sys.stdout.flush()
     if threading.active_count() > 1:
         os._exit(code)
     sys.exit(code)
@@ -200,7 +201,7 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--audience", metavar="ID", help="the identifier of the API")
     common.add_argument(
         "--timeout",
-        type=_seconds,
+        type=seconds,
         default=60.0,
         metavar="SECONDS",
         help="for each single call (default: 60)",
@@ -243,7 +244,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
     value = float(text)
     if not 0 < value <= 3600:
         raise ValueError
@@ -254,7 +255,7 @@ def _seconds(text: str) -> float:
 class Report:
     """What a run did, as --json tells it."""
 
-    facts: Json = field(default_factory=dict)
+    facts: Json = field(default_factory=lambda: {"via": None, "tenant": None, "audience": None})
     changes: list[Json] = field(default_factory=list)
     checks: list[Json] = field(default_factory=list)
     status: str = "failed"
@@ -355,10 +356,10 @@ def _wrapped(text: str, indent: int = 0, hanging: int = 0) -> str:
 def setup(args: argparse.Namespace, console: Console, report: Report) -> int:
     """Make the tenant hold what auth0/tenant.yaml declares, and .env name it."""
     project = load(args.project)
-    if not args.no_env:
+    if not (args.no_env or args.dry_run):
         check_writable(project.env.path)
     wanted = _wanted(args, project)
-    report.facts = {"via": None, "tenant": None, "audience": wanted.audience}
+    report.facts["audience"] = wanted.audience
     patience = _patience(args, console)
     run = report.run = Run(project, wanted, patience, writes_env=not args.no_env)
 
@@ -366,7 +367,7 @@ def setup(args: argparse.Namespace, console: Console, report: Report) -> int:
         tenant = _connect(args, console, project, report)
         return tenant, run.look(tenant)
 
-    tenant, found = _with_login(console, look)
+    tenant, found = _with_login(console, report, look)
     env = run.env_for(tenant, found)
     _show(console, report, run, tenant, found, env)
     if args.dry_run:
@@ -407,13 +408,14 @@ def _wanted(args: argparse.Namespace, project: Project) -> Wanted:
     return Wanted(api, args.test_app, tuple(dict.fromkeys(callbacks)), args.prune)
 
 
-def _with_login(console: Console, action: Callable[[], Result]) -> Result:
+def _with_login(console: Console, report: Report, action: Callable[[], Result]) -> Result:
     """Run the action; where only a login is missing, offer one at a terminal and try again."""
     for _ in range(2):
         try:
             return action()
         except Problem as problem:
-            if problem.code not in LOGIN_HELPS or not console.asks or not cli.installed():
+            helps = problem.code in LOGIN_HELPS and report.facts["via"] == "cli"
+            if not (helps and console.asks):
                 raise
             command = cli.login_command(problem)
             console.tell(f"{problem.message}.")
@@ -428,6 +430,7 @@ def _connect(
 ) -> Tenant:
     """The way to the tenant that was asked for, or else that is there; never a guessed tenant."""
     way = args.via or ("api" if management.credentials_given(os.environ) else "cli")
+    report.facts["via"] = way
     patience = _patience(args, console)
     configured = project.setting("AUTH0_DOMAIN", os.environ)
     named = args.tenant or (configured if way == "api" else "")
@@ -439,7 +442,7 @@ def _connect(
         raise Problem(
             "missing_setting", "which tenant? AUTH0_DOMAIN is not set", "Set it, or use --tenant."
         )
-    report.facts |= {"via": way, "tenant": named}
+    report.facts["tenant"] = named
     if way == "cli":
         return cli.CliTenant(named, patience)
     return management.connect(named, os.environ, patience)
@@ -467,8 +470,8 @@ def _choose(
         console.tell(f"note: AUTH0_DOMAIN is {configured}, which has no login here.")
     if len(names) == 1 and (console.asks or not configured):
         return names[0]
-    if console.asks:
-        return console.choice("Which tenant?", names)
+    if console.asks and (chosen := console.choice("Which tenant?", names)) in names:
+        return chosen
     raise Problem(
         "tenant_choice",
         f"which tenant? Logged in to: {', '.join(names)}",

@@ -8,7 +8,7 @@ Each module imports only from those below it:
     web                 the tenant's public endpoints, and test tokens
     apply               read the tenant, carry out the plan, read back
     plan                wanted state + found state -> changes, no input or output
-    project             what the project's files say, and the one writer of .env
+    project             what the project's files say; .env, merged and written in one step
 """
 
 import re

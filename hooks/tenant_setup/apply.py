@@ -39,6 +39,7 @@ class Run:
         self.notes: list[str] = []
         self._created: dict[str, Json] = {}  # target -> the tenant's answer, secrets included
         self._custom_domains: list[str] | None = None
+        self._left: set[str] = set()  # twins that may not be deleted
 
     def look(self, tenant: Tenant) -> Found:
         """Read from the tenant what the plan needs, and no more."""
@@ -58,7 +59,8 @@ class Run:
         return Found(api, apps, twins, grant)
 
     def plan(self, found: Found) -> list[Change]:
-        return changes(self.wanted, found, self.mark)
+        planned = changes(self.wanted, found, self.mark)
+        return [change for change in planned if change.key not in self._left]
 
     def reconcile(self, tenant: Tenant, found: Found) -> Found:
         """Apply the plan for what was found, then read back until nothing is left to do.
@@ -126,7 +128,7 @@ class Run:
 
     def _call(self, tenant: Tenant, change: Change) -> None:
         if change.action == "delete":
-            tenant.delete_application(change.key)
+            self._delete(tenant, change)
         elif change.action == "update":
             tenant.update(change.kind, change.key, change.body)
         else:
@@ -134,6 +136,16 @@ class Run:
             if change.target == "test_grant":
                 body.setdefault("client_id", self._created.get("test_app", {}).get("client_id"))
             self._created[change.target] = tenant.create(change.kind, body)
+
+    def _delete(self, tenant: Tenant, change: Change) -> None:
+        try:
+            tenant.delete_application(change.key)
+        except Problem as problem:
+            if problem.code not in ("scopes", "forbidden"):
+                raise
+            # The twin is in nobody's way: no reason to stop before .env is written.
+            self._left.add(change.key)
+            self.note([f"{change.text[0]} in the Dashboard: {problem.message}"])
 
     def _pause(self, problem: Problem) -> None:
         if problem.wait > self.patience.seconds:

@@ -190,8 +190,8 @@ def _executable() -> str:
         raise Problem(
             "not_installed",
             "the auth0 command line is not installed (no `auth0` on PATH)",
-            f"Install it ({INSTALL}), or set AUTH0_DOMAIN with AUTH0_CLIENT_ID and"
-            " AUTH0_CLIENT_SECRET and use --via api (docs: set-up without the command line).",
+            f"Install it ({INSTALL}), or use --via api with AUTH0_DOMAIN, AUTH0_CLIENT_ID and"
+            " AUTH0_CLIENT_SECRET in the environment.",
         )
     if path.lower().endswith((".cmd", ".bat")):
         # Windows runs these through a shell, which would take & in a query for a command.

@@ -12,7 +12,7 @@ from .web import client_credentials, http_problem, network_problem, within
 
 REFUSED = (
     "Check AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET, and that the application is authorised for the"
-    " Auth0 Management API (docs: set-up in CI)."
+    " Auth0 Management API."
 )
 CREDENTIALS = ("AUTH0_ACCESS_TOKEN", "AUTH0_CLIENT_ID", "AUTH0_CLIENT_SECRET")
 
@@ -29,7 +29,7 @@ def connect(domain: str, environ: Mapping[str, str], patience: Patience) -> "Man
         raise Problem(
             "credentials_missing",
             "--via api needs AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET, or AUTH0_ACCESS_TOKEN",
-            "Set them in the environment (not in .env); docs: set-up in CI.",
+            "Set them in the environment, not in .env.",
         )
     library = _library()
     token = environ.get("AUTH0_ACCESS_TOKEN")

@@ -274,6 +274,8 @@ def declared_api(root: Path, audience: str) -> Json:
     ours = [api for api in filled if api.get("identifier") == audience]
     if len(ours) != 1:
         raise _yaml_problem(path, f"it declares {len(ours)} APIs with the identifier {audience}")
+    if keyword := KEYWORD.search(str(ours[0])):
+        raise _yaml_problem(path, f"only ##AUTH0_AUDIENCE## is replaced here, not {keyword[0]}")
     scopes = ours[0].get("scopes") or []
     if not all(isinstance(scope, dict) and isinstance(scope.get("value"), str) for scope in scopes):
         raise _yaml_problem(path, "a scope has no value")
