@@ -123,6 +123,11 @@ def test_an_outage_does_not_matter_for_a_day(probe: Probe, tenant: Tenant) -> No
         clock += HOUR
         assert status(client, tenant, jti=str(hour)) == 200
     assert client.app.state.guard.ready()  # type: ignore[attr-defined]
+    settle(client, tenant)
+    fetches = len(tenant.fetches)
+    for number in range(10):
+        assert status(client, tenant, jti=f"again {number}") == 200
+    assert len(tenant.fetches) == fetches  # not one for each request
     clock += 2 * HOUR
     assert status(client, tenant, jti="after a day") == 503
     assert not client.app.state.guard.ready()  # type: ignore[attr-defined]
@@ -156,13 +161,17 @@ def test_an_unknown_key_in_an_outage_is_503_since_it_may_be_new(
     assert status(client, tenant) == 503
 
 
+METADATA = {
+    "issuer": "https://tenant.example.auth0.com/",
+    "jwks_uri": "https://tenant.example.auth0.com/.well-known/jwks.json",
+}
 WRONG_DOCUMENTS: list[tuple[str, Any]] = [
     ("metadata", {}),
     ("metadata", []),
     ("metadata", None),
-    ("metadata", {"issuer": "https://evil.example.com/", "jwks_uri": "https://evil.example.com/"}),
-    ("metadata", {"issuer": "https://tenant.example.auth0.com/"}),
-    ("metadata", {"issuer": "https://tenant.example.auth0.com/", "jwks_uri": "http://a.example"}),
+    ("metadata", {**METADATA, "issuer": "https://evil.example.com/"}),
+    ("metadata", {"issuer": METADATA["issuer"]}),
+    ("metadata", {**METADATA, "jwks_uri": METADATA["jwks_uri"].replace("https", "http")}),
     ("keys", {}),
     ("keys", []),
     ("keys", {"keys": "none"}),
@@ -177,9 +186,11 @@ WRONG_DOCUMENTS: list[tuple[str, Any]] = [
 
 
 def test_documents_of_the_wrong_shape_are_not_used(probe: Probe, tenant: Tenant) -> None:
+    keys = tenant.own_documents()[tenant.jwks_uri]
     for name, document in WRONG_DOCUMENTS:
         url = tenant.discovery_url if name == "metadata" else tenant.jwks_uri
-        tenant.documents = {url: document}
+        insecure = tenant.jwks_uri.replace("https", "http")
+        tenant.documents = {insecure: keys, url: document}
         assert status(probe(), tenant) == 503, document
 
 

@@ -83,11 +83,11 @@ def check_proof(proofs: list[bytes]) -> dict[str, Any]:
         header, claims = parse(proof)
     except (ValueError, Refused):
         raise Refused("proof") from None
-    jwk, iat = header.get("jwk"), claims.get("iat")
-    texts = [claims.get(name) for name in ("htm", "htu", "jti", "ath")]
-    texts += [jwk.get(name) for name in ("kty", "crv", "x", "y")] if isinstance(jwk, dict) else [0]
-    numeric = isinstance(iat, int | float) and not isinstance(iat, bool)
-    if not numeric or not all(isinstance(text, str) for text in texts):
+    if not isinstance(header.get("jwk"), dict):
+        raise Refused("proof")
+    members = [claims.get(name) for name in ("htm", "htu", "jti", "ath")]
+    members += [header["jwk"].get(name) for name in ("kty", "crv", "x", "y")]
+    if not all(isinstance(member, str) for member in members):
         raise Refused("proof")
     return claims
 
