@@ -62,6 +62,18 @@ class Patience:
         return Patience(min(self.seconds, seconds), self.tell)
 
 
+def all_pages(page: Callable[[int], list[Json]], size: int, key: str) -> list[Json]:
+    """The items of all pages, by their key; ends also where the server gives the same page again."""
+    found: dict[str, Json] = {}
+    number, more = 0, True
+    while more:
+        items = page(number)
+        new = {item[key]: item for item in items if item.get(key) not in found}
+        found |= new
+        number, more = number + 1, bool(new) and len(items) >= size
+    return list(found.values())
+
+
 class Tenant(Protocol):
     """The part of Auth0's Management API that the set-up needs. Raises Problem, never asks.
 

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote, urlencode
 
-from . import Json, Patience, Problem, lacking_scopes
-from .plan import APP_FIELDS
+from . import Json, Patience, Problem, all_pages, lacking_scopes
+from .plan import APP_FIELDS, PAGE
 from .web import PATIENT_AFTER, http_problem, printable, timed_out
 
 FLOOR = (1, 17, 0)
@@ -61,21 +61,19 @@ class CliTenant:
         return [api for api in found if api.get("identifier") == identifier]
 
     def applications(self) -> list[Json]:
-        found: list[Json] = []
-        while True:
-            query = {
-                "app_type": "non_interactive,spa",
-                "is_global": "false",
-                "fields": APP_FIELDS,
-                "include_fields": "true",
-                "include_totals": "true",
-                "per_page": "100",
-                "page": str(len(found) // 100),
-            }
-            page = self._list("clients", query, "clients")
-            found += page
-            if len(page) < 100:
-                return found
+        return all_pages(self._applications, PAGE, "client_id")
+
+    def _applications(self, number: int) -> list[Json]:
+        query = {
+            "app_type": "non_interactive,spa",
+            "is_global": "false",
+            "fields": APP_FIELDS,
+            "include_fields": "true",
+            "include_totals": "true",
+            "per_page": str(PAGE),
+            "page": str(number),
+        }
+        return self._list("clients", query, "clients")
 
     def grants(self, client_id: str, audience: str) -> list[Json]:
         query = {"client_id": client_id, "audience": audience}

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from . import Json, Patience, Problem
-from .plan import APP_FIELDS
+from . import Json, Patience, Problem, all_pages
+from .plan import APP_FIELDS, PAGE
 from .web import client_credentials, http_problem, network_problem, within
 
 REFUSED = (
@@ -70,12 +70,7 @@ class ManagementTenant:
         return [api for api in found if api.get("identifier") == identifier]
 
     def applications(self) -> list[Json]:
-        found: list[Json] = []
-        while True:
-            page = self._applications(len(found) // 100)
-            found += page
-            if len(page) < 100:
-                return found
+        return all_pages(self._applications, PAGE, "client_id")
 
     def _applications(self, number: int) -> list[Json]:
         page: list[Json] = self._read(
@@ -85,7 +80,7 @@ class ManagementTenant:
                     is_global=False,
                     fields=APP_FIELDS,
                     include_fields=True,
-                    per_page=100,
+                    per_page=PAGE,
                     page=number,
                     request_options=options,
                 ).items

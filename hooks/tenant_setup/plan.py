@@ -10,6 +10,7 @@ MARK = "fastapi-auth0-template"
 APP_FIELDS = (  # what has to be read of an application, never its secret
     "client_id,name,app_type,client_metadata,grant_types,callbacks,token_endpoint_auth_method"
 )
+PAGE = 100  # applications per request, the most that the Management API gives
 FIXED_FIELDS = ("id", "identifier", "is_system", "client_id")  # the tenant refuses them in a change
 DEFAULTS: Mapping[str, Any] = {"token_dialect": "access_token", "enforce_policies": False}
 
