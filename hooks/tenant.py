@@ -119,8 +119,8 @@ def main(argv: Sequence[str] | None = None, *, catch_signals: bool = False) -> i
 def _catch_signals(args: argparse.Namespace, console: "Console", report: "Report") -> None:
     """Let Ctrl-C and SIGTERM end the process on the spot, with the words that fit.
 
-    An exception out of a signal handler can get lost: Python ignores it in a callback, such as those
-    of an import, and the run would go on.
+    An exception out of a signal handler can get lost: Python ignores it in a callback, as those of
+    an import are, and the run would go on.
     """
 
     def stop(*_: object) -> None:

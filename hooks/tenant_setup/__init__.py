@@ -63,7 +63,7 @@ class Patience:
 
 
 def all_pages(page: Callable[[int], list[Json]], size: int, key: str) -> list[Json]:
-    """The items of all pages, by their key; ends also where the server gives the same page again."""
+    """The items of all pages, each once; ends also if the server repeats a page for ever."""
     found: dict[str, Json] = {}
     number, more = 0, True
     while more:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tenant_setup import all_pages
 from tenant_setup.plan import Found, Wanted, changes, choose_apps, describe_api, is_system
 
 AUDIENCE = "https://api.example.com"
@@ -199,3 +200,23 @@ def test_system_apis(api: dict[str, Any] | None, audience: str, expected: bool) 
 def test_an_adopted_api_is_described() -> None:
     assert describe_api(FOUND) == 'the API exists: "My API" (689), 2 scopes, RS256, RBAC off'
     assert "1 scope," in describe_api({**FOUND, "scopes": [READ]})
+
+
+@pytest.mark.parametrize(("total", "asked"), [(0, 1), (1, 1), (2, 2), (5, 3)])
+def test_all_pages_are_read_and_no_more(total: int, asked: int) -> None:
+    items = [{"id": str(number)} for number in range(total)]
+    pages: list[int] = []
+
+    def page(number: int) -> list[dict[str, Any]]:
+        pages.append(number)
+        return items[number * 2 : number * 2 + 2]
+
+    assert all_pages(page, 2, "id") == items
+    assert pages == list(range(asked))
+
+
+def test_a_page_that_comes_again_and_again_is_the_last() -> None:
+    assert all_pages(lambda number: [{"id": "1"}, {"id": "2"}], 2, "id") == [
+        {"id": "1"},
+        {"id": "2"},
+    ]
