@@ -1,4 +1,4 @@
-"""From a new project in automatic mode to answered calls: set-up, doctor, token, the running API."""
+"""From a new project in automatic mode to answered calls: set-up, doctor, token, running API."""
 
 import os
 import queue
@@ -6,8 +6,9 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import httpx
@@ -15,7 +16,7 @@ import pytest
 import trustme
 
 from setup.loopback_tenant import LoopbackTenant
-from setup.workbench import Machine
+from setup.workbench import AUDIENCE, OWN, Machine
 from support import AUTOMATIC, render
 
 SERVING = re.compile(r"running on (http://127\.0\.0\.1:\d+)")
@@ -38,11 +39,13 @@ def served(machine: Machine) -> Iterator[httpx.Client]:
     said: list[str] = []
 
     def read() -> None:
-        for line in process.stdout or ():
-            lines.put(line)
+        with process.stdout or nullcontext(()) as output:
+            for line in output:
+                lines.put(line)
         lines.put("")
 
-    threading.Thread(target=read, daemon=True).start()
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
     try:
         while not (match := SERVING.search(said[-1] if said else "")):
             said.append(lines.get(timeout=60))
@@ -52,6 +55,7 @@ def served(machine: Machine) -> Iterator[httpx.Client]:
     finally:
         process.terminate()
         process.wait(10)
+        reader.join(10)
 
 
 def without_credentials(machine: Machine) -> dict[str, str]:
@@ -66,12 +70,20 @@ def token(machine: Machine, *arguments: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {done.stdout.strip()}"}
 
 
+def wait_until_ready(client: httpx.Client) -> None:
+    """As a platform does: the keys of the tenant are fetched when the API starts."""
+    deadline = time.monotonic() + 20
+    while client.get("/readyz").status_code != 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def check_api(machine: Machine) -> None:
     """The API answers who has a token that the set-up got, and only those."""
     everything = token(machine)
     with served(machine) as client:
         assert client.get("/healthz").status_code == 200
-        assert client.get("/readyz").status_code == 200
+        wait_until_ready(client)
         assert client.get("/api/public").status_code == 200
 
         assert client.get("/api/private").status_code == 401
@@ -115,6 +127,7 @@ def test_a_new_project_answers(
 ) -> None:
     machine = Machine(tmp_path, tenant, certificates)
     render(plain_template, machine.project, AUTOMATIC | {"authorization": authorization})
+    machine.env_file.write_text(OWN)
     machine.use(via)
 
     planned = machine.run("setup", "--dry-run", "--test-app", "--docs-app", "--via", via)
@@ -122,7 +135,7 @@ def test_a_new_project_answers(
     done = machine.setup("--via", via)
     assert done.code == 0, done
     machine.assert_complete()
-    (api,) = tenant.apis("https://my-api.example.com")
+    (api,) = tenant.apis(AUDIENCE)
     dialect = "access_token_authz" if authorization == "permissions" else "access_token"
     assert (api["enforce_policies"], api["token_dialect"]) == (dialect.endswith("z"), dialect)
 
@@ -156,4 +169,4 @@ def test_a_tenant_that_is_not_trusted_is_refused(machine: Machine, tmp_path: Pat
     assert done.code == 1, done
     done.says("certificate", "is not trusted", "next:")
     assert not machine.tenant.log
-    assert not machine.env_file.exists()
+    assert machine.env_file.read_text() == OWN
