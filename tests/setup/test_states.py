@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
-from setup.loopback_tenant import ALL_SCOPES
+from setup.loopback_tenant import ALL_SCOPES, LoopbackTenant
 from setup.workbench import AUDIENCE, PAST, Done, Machine, commands
 
 SETUP = ("setup", "--yes", "--via", "cli", "--timeout", "2")
@@ -33,7 +34,7 @@ class State:
     code: int = 3
     flags: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
-    doctor: str = ""  # what the doctor finds instead, as far as it differs: the state of `api`
+    doctor_reads: bool = False  # it only reads, and asks for no choice
 
 
 def state(version: str = "1.33.0", device: str = "pending", **login: Any) -> Any:
@@ -155,7 +156,7 @@ STATES = {
         several_tenants,
         "tenant_choice",
         ("which tenant? Logged in to: localhost:", "other.eu.auth0.com", "--tenant DOMAIN"),
-        doctor="ok",
+        doctor_reads=True,
     ),
     "another tenant asked for": State(
         several_tenants,
@@ -173,10 +174,10 @@ STATES = {
         lacking(READ_ONLY, "1.27.2"),
         "scopes",
         ("(needed: create:resource_servers)", "auth0 login --scopes create:resource_servers`"),
-        doctor="failure",
+        doctor_reads=True,
     ),
     "may not create": State(
-        lacking(READ_ONLY), "scopes", ("needed: create:resource_servers",), doctor="failure"
+        lacking(READ_ONLY), "scopes", ("needed: create:resource_servers",), doctor_reads=True
     ),
     "keyring locked": State(
         installed_as(keyring="locked"),
@@ -193,7 +194,11 @@ STATES = {
         environment={"SSL_CERT_FILE": "/etc/hostname"},
     ),
     "nobody listens": State(
-        nobody_listens, "network", ("cannot reach localhost:1", "Check the network"), code=1
+        nobody_listens,
+        "network",
+        ("cannot reach localhost:1", "Check the network"),
+        code=1,
+        flags=("--tenant", "localhost:1"),
     ),
 }
 
@@ -242,20 +247,35 @@ def test_the_doctor_goes_on_without_the_tenant(machine: Machine, name: str) -> N
     machine.env_file.chmod(0o600)
     before = machine.snapshot(), stored(machine.home)
     done, seconds = run_in(machine, state, *DOCTOR)
-    checks = {check["id"]: check for check in json.loads(done.stdout)["checks"]}
-    print(
-        done.code,
-        {k: v["status"] for k, v in checks.items()},
-        checks["api"],
-        checks["cli"],
-        seconds,
-    )
-    assert checks["api"]["status"] == (state.doctor or "skipped"), checks["api"]
+    report = json.loads(done.stdout)
+    api = next(check for check in report["checks"] if check["id"] == "api")
+    if state.doctor_reads:
+        assert (api["status"], done.code) == ("failure", 2)
+        assert f"has no API {AUDIENCE}" in api["found"]
+    else:
+        assert api["status"] == "skipped"
+        assert state.says[0] in f"{api['found']} {api['remedy']}"
+    found = {check["status"] for check in report["checks"]}
+    assert done.code == (2 if "failure" in found else 1 if "warning" in found else 0)
     assert "Traceback" not in done.said
     assert seconds < 20
     assert (machine.snapshot(), stored(machine.home)) == before
     assert machine.env_file.read_text() == env
     assert not machine.tenant.writes
+
+
+def test_a_hidden_login_that_someone_approves_counts_for_nothing(
+    machine: Machine, authority: trustme.CA
+) -> None:
+    """In the browser any tenant can be chosen: the executable then works on that one."""
+    with LoopbackTenant(authority) as other:
+        login = machine.login(other.domain, access_token=other.management_token())
+        machine.install(device="approved", login={other.domain: login})
+        machine.log_in(machine.login(scopes=[]))
+        done = machine.run(*SETUP, "--json")
+        assert (done.code, error_of(done)["code"]) == (3, "login_hijack")
+        assert not machine.tenant.writes
+        assert not other.writes
 
 
 def stored(home: Path) -> dict[str, bytes]:
