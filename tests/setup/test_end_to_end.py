@@ -93,15 +93,15 @@ def check_api(machine: Machine) -> None:
         assert subject in answer.text
 
         assert client.get("/api/messages", headers=everything).status_code == 200
-        new = {"json": {"text": "Hello"}}
-        assert client.post("/api/messages", headers=everything, **new).status_code == 201
+        new = {"text": "Hello"}
+        assert client.post("/api/messages", headers=everything, json=new).status_code == 201
 
         forged = {"Authorization": everything["Authorization"][:-8] + "AAAAAAAA"}
         assert client.get("/api/private", headers=forged).status_code == 401
 
         reading = token(machine, "--scope", "read:messages")
         assert client.get("/api/messages", headers=reading).status_code == 200
-        refused = client.post("/api/messages", headers=reading, **new)
+        refused = client.post("/api/messages", headers=reading, json=new)
         assert refused.status_code == 403
         assert "insufficient_scope" in refused.headers["WWW-Authenticate"]
 
