@@ -66,6 +66,7 @@ def build_template(folder: Path) -> Path:
     change_everything(folder)
     commit_all(folder, "The next release")
     git(folder, "tag", NEXT)
+    git(folder, "gc", "--quiet", "--prune=now")  # One pack: Copier clones it up to five times.
     return folder
 
 

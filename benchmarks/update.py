@@ -1,0 +1,100 @@
+"""What `copier update` of the example project costs, against a copy of it in the same run.
+
+    python3 hooks/bootstrap.py run benchmarks/update.py [--rounds 15]
+
+Target: at most 2.5 times. The two take turns, so a busy machine slows them alike; the ratio is the
+median of the ratios within a round. The release that is updated to changes one file in five.
+"""
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from harness import ROOT, Target, print_table, print_targets, say_where, spread
+
+COPIER = [sys.executable, "-m", "copier"]
+OLD, NEW = "v900.0.0", "v901.0.0"
+BOUND = 2.5
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="The cost of an update against that of a copy.")
+    parser.add_argument("--rounds", type=int, default=15)
+    rounds = parser.parse_args().rounds
+    say_where()
+    with tempfile.TemporaryDirectory() as folder:
+        isolate(Path(folder))
+        report(measure(Path(folder), rounds))
+
+
+def isolate(home: Path) -> None:
+    """Nobody's settings of git and Copier count."""
+    (home / "copier.yml").write_text("{}")
+    (home / "gitconfig").write_text("[user]\n    name = Bench\n    email = bench@example.com\n")
+    os.environ["COPIER_SETTINGS_PATH"] = str(home / "copier.yml")
+    os.environ["GIT_CONFIG_GLOBAL"] = str(home / "gitconfig")
+
+
+def make_template(folder: Path) -> Path:
+    """The last commit of this repository as the old release, and a new one made from it."""
+    run("git", "clone", "--quiet", "--no-tags", str(ROOT), str(folder))
+    git(folder, "tag", OLD)
+    python = [path for path in sorted((folder / "template").rglob("*.py")) if path.is_file()]
+    for path in python[::5]:
+        path.write_text(path.read_text(encoding="utf-8") + "\n\n# Changed.\n", encoding="utf-8")
+    git(folder, "commit", "--quiet", "--all", "--message", "A new release")
+    git(folder, "tag", NEW)
+    git(folder, "gc", "--quiet", "--prune=now")  # One pack, as a server sends it.
+    return folder
+
+
+def measure(scratch: Path, rounds: int) -> dict[str, list[float]]:
+    """Seconds of each copy and of the update after it; the first round warms the caches."""
+    template, project = make_template(scratch / "template"), scratch / "project"
+    data = ["--defaults", "--data-file", str(template / "example-answers.yml")]
+    copy = [*COPIER, "copy", "--quiet", *data, "--vcs-ref", OLD, str(template), str(project)]
+    times: dict[str, list[float]] = {"copy": [], "update": []}
+    for number in range(rounds + 1):
+        copied = seconds(copy, scratch)
+        run("git", "init", "--quiet", str(project))
+        git(project, "add", "--all")
+        git(project, "commit", "--quiet", "--message", "Start")
+        updated = seconds([*COPIER, "update", "--quiet", "--defaults"], project)
+        if number:
+            times["copy"].append(copied)
+            times["update"].append(updated)
+        shutil.rmtree(project)
+    return times
+
+
+def report(times: dict[str, list[float]]) -> None:
+    rows = []
+    for name, values in times.items():
+        rows.append([name, *(f"{1000 * value:.0f}" for value in spread(values))])
+    print_table(["milliseconds", "10 %", "median", "90 %"], rows)
+    ratios = [update / copy for copy, update in zip(*times.values(), strict=True)]
+    print_targets(Target("update against copy", statistics.median(ratios), BOUND, " x"))
+
+
+def seconds(command: list[str], folder: Path) -> float:
+    start = time.perf_counter()
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    return time.perf_counter() - start
+
+
+def git(folder: Path, *arguments: str) -> None:
+    run("git", "-C", str(folder), *arguments)
+
+
+def run(*command: str) -> None:
+    subprocess.run(command, check=True, capture_output=True)
+
+
+if __name__ == "__main__":
+    main()
