@@ -25,7 +25,7 @@ STALE = 86_400.0  # in an outage: what Auth0 allows caches (stale-if-error), and
 COOL_DOWN = 10.0
 PAUSE = 1.0  # after a failed fetch, before a request without keys causes the next
 PATIENCE = 5.0  # that a request waits for a fetch before it is answered 503
-TIMEOUT = 30.0  # of one document, however slowly it trickles in
+TIMEOUT = 20.0  # of one document, however slowly it trickles in; others need not wait so long
 MIN_BITS = 2048  # RFC 7518 3.3
 NEVER = float("-inf")
 
@@ -112,7 +112,7 @@ class Keys(CacheAdapter):  # type: ignore[misc]
         self, domains: Iterable[str], fetch: Fetch | None, changed: Callable[[], None]
     ) -> None:
         # One client for all fetches; to build it loads certificates, which takes 25 ms and more.
-        self.http = None if fetch else httpx.AsyncClient(timeout=PATIENCE)
+        self.http = None if fetch else httpx.AsyncClient(timeout=TIMEOUT)
         issuers = [Issuer(domain, fetch or self._get, changed) for domain in domains]
         self.issuers = {issuer.url: issuer for issuer in issuers}
 
