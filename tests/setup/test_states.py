@@ -310,23 +310,3 @@ def test_what_changes_the_output_changes_nothing(
     assert done.code == 0, done
     assert "\x1b" not in done.stdout + done.stderr
     assert machine.settings()["AUTH0_DOMAIN"] == machine.tenant.domain
-
-
-@pytest.mark.parametrize(
-    ("flags", "env", "code", "missing"),
-    [
-        ((), "", "needs_yes", "Add --yes."),
-        (("--no-input",), "", "needs_yes", "(not asked: --no-input)"),
-        (("--yes",), "AUTH0_AUDIENCE=https://old.example.com\n", "needs_replace_env", "Add --repl"),
-    ],
-)
-def test_a_decision_names_the_flag_that_makes_it(
-    machine: Machine, flags: tuple[str, ...], env: str, code: str, missing: str
-) -> None:
-    machine.use("cli")
-    machine.env_file.write_text(env)
-    done = machine.run("setup", "--json", "--audience", AUDIENCE, *flags)
-    assert (done.code, error_of(done)["code"]) == (3, code)
-    done.says(missing)
-    assert machine.env_file.read_text() == env
-    assert not machine.tenant.writes
