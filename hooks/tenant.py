@@ -14,7 +14,12 @@ import sys
 
 if __name__ == "__main__":
     # To load the rest takes a moment, in which Ctrl-C is no reason for a traceback.
-    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+    def stop_early(*_: object) -> None:
+        os.write(2, b"error: interrupted; nothing was changed\n")
+        os._exit(130)
+
+    signal.signal(signal.SIGINT, stop_early)
+    signal.signal(signal.SIGTERM, stop_early)
 
 import argparse
 import json
