@@ -113,7 +113,7 @@ def rows(
             yield pytest.param(place, case, way, id=f"{title}: {name} [{way}]")
 
 
-@pytest.mark.parametrize(("place", "case", "way"), matrix())
+@pytest.mark.parametrize(("place", "case", "way"), list(matrix()))
 def test_a_fault(machine: Machine, place: Place, case: Case, way: str) -> None:
     via = "api" if way == MANAGEMENT else "cli"
     machine.use(via)
