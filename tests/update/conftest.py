@@ -30,11 +30,11 @@ def stock(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def project(line: Path, stock: Path, tmp_path: Path) -> Start:
     """`project("v0.1.0", dpop="off")` gives a committed project of that release."""
 
-    def copied(release: str, **answers: Any) -> Path:
+    def copied(release: str, to: str = "project", **answers: Any) -> Path:
         kept = stock / hashlib.sha256(repr((release, sorted(answers.items()))).encode()).hexdigest()
         if not kept.exists():
             start(line, release, kept, answers)
-        return Path(shutil.copytree(kept, tmp_path / "project", symlinks=True))
+        return Path(shutil.copytree(kept, tmp_path / to, symlinks=True))
 
     return copied
 

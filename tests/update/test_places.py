@@ -1,6 +1,8 @@
 """Where a project and its template may lie, and what is said where an update cannot work."""
 
 import os
+import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +20,19 @@ Project = Callable[..., Path]
 
 def stored(project: Path, name: str) -> object:
     return yaml.safe_load((project / ".copier-answers.yml").read_text()).get(name)
+
+
+def assert_refused(done: subprocess.CompletedProcess[str], message: str) -> None:
+    """Copier refuses with this message, and docs/update.md says what to do about it."""
+    assert done.returncode == 1
+    assert message in done.stdout
+    assert f"| `{message}` |" in (ROOT / "docs" / "update.md").read_text()
+
+
+def change_answer(project: Path, name: str, value: str) -> None:
+    path = project / ".copier-answers.yml"
+    path.write_text(re.sub(rf"(?m)^{name}: .*$", f"{name}: {value}", path.read_text()))
+    commit(project)
 
 
 def put_into_git(project: Path) -> None:
@@ -52,8 +67,8 @@ def test_a_dirty_project_is_refused_and_left_as_it_is(project: Project, untracke
     (folder / name).write_text("Not committed.\n")
     before = tree(folder)
     done = copier_command(folder, "update", "--defaults")
-    assert done.returncode == 1
-    assert "Please commit or stash your local changes and retry." in done.stdout
+    assert_refused(done, "Destination repository is dirty")
+    assert "commit or stash your local changes and retry" in done.stdout
     assert tree(folder) == before
 
 
@@ -62,8 +77,7 @@ def test_a_project_without_git_is_refused_and_left_as_it_is(line: Path, tmp_path
     assert "# copier update needs git" in done.stdout
     before = tree(tmp_path / "project")
     done = copier_command(tmp_path / "project", "update", "--defaults")
-    assert done.returncode == 1
-    assert "only supported in git-tracked subprojects" in done.stdout
+    assert_refused(done, "only supported in git-tracked subprojects")
     assert tree(tmp_path / "project") == before
 
 
@@ -78,7 +92,8 @@ def test_a_plain_folder_says_what_to_do_and_that_works(
     command = next(line for line in done.stdout.splitlines() if "copier copy --overwrite" in line)
     folder = tmp_path / "project"
     put_into_git(folder)
-    assert copier_command(folder, "update", "--defaults").returncode == 1
+    done = copier_command(folder, "update", "--defaults")
+    assert_refused(done, "cannot obtain old template references")
 
     # The command that was printed, with the template of this test.
     EDITS[6].make(folder)
@@ -151,3 +166,35 @@ def test_a_url_is_recorded_so_that_update_bots_read_it(
     done = copier_command(tmp_path / "project", "update", "--defaults")
     assert done.returncode == 0, done.stdout
     assert stored(tmp_path / "project", "_src_path") == recorded
+
+
+# ------------------------------------------------------------------ what the answers file remembers
+
+
+def test_a_template_that_moved(project: Project, line: Path) -> None:
+    folder = project(WORKING)
+    change_answer(folder, "_src_path", "/gone")
+    assert_refused(
+        copier_command(folder, "update", "--defaults"), "Local template must be a directory"
+    )
+    change_answer(folder, "_src_path", str(line))
+    assert copier_command(folder, "update", "--defaults").returncode == 0
+
+
+def test_a_copy_of_uncommitted_work(line: Path, tmp_path: Path) -> None:
+    clone = tmp_path / "template"
+    git(tmp_path, "clone", "--quiet", str(line), str(clone))
+    (clone / "new.txt").write_text("Not committed.\n")
+    folder = tmp_path / "project"
+    done = copier_command(tmp_path, "copy", *DATA, "-r", "HEAD", clone, folder)
+    assert done.returncode == 0, done.stdout
+    put_into_git(folder)
+    assert_refused(copier_command(folder, "update", "--defaults"), "Unknown revision")
+    change_answer(folder, "_commit", NEXT)
+    assert copier_command(folder, "update", "--defaults").returncode == 0
+
+
+def test_an_older_release_is_refused(project: Project) -> None:
+    folder = project(NEXT)
+    done = copier_command(folder, "update", "--defaults", "-r", WORKING)
+    assert_refused(done, "You are downgrading")
