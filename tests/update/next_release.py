@@ -80,9 +80,9 @@ def change_everything(template: Path) -> None:
             if name in SHARED:
                 change(path, SHARED[name])
             elif "answers_file" not in name:
-                path.write_text(path.read_text() + comment(path))
+                path.write_text(f"# {CHANGED}\n{path.read_text()}")
     for path in (template / "hooks").rglob("*.py"):
-        path.write_text(path.read_text() + comment(path))
+        path.write_text(f"# {CHANGED}\n{path.read_text()}")
     (folder / f"{REMOVED}.jinja").unlink()
     (folder / ADDED).write_text(f'"""{CHANGED}"""\n\n\ndef test_next() -> None:\n    assert True\n')
 
@@ -94,10 +94,3 @@ def change(path: Path, changes: list[tuple[str, str]]) -> None:
         text, count = re.subn(pattern, replacement, text, flags=re.MULTILINE)
         assert count, f"{path.name} has no {pattern}: adapt {__name__}"
     path.write_text(text)
-
-
-def comment(path: Path) -> str:
-    """A last line that changes nothing."""
-    if path.suffix == ".py" or path.name.endswith(".py.jinja"):
-        return f"\n\n# {CHANGED}\n"
-    return f"\n# {CHANGED}\n"

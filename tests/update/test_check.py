@@ -26,8 +26,9 @@ def clean(project: Project) -> Path:
     return project(WORKING)
 
 
-def append(path: Path, text: str) -> None:
-    path.write_text(path.read_text() + text)
+def change_first_line(path: Path) -> None:
+    """Where the next release changes each file of the template, too."""
+    path.write_text(f"# Ours.\n{path.read_text()}")
 
 
 def test_nothing_to_find(clean: Path) -> None:
@@ -38,7 +39,7 @@ def test_nothing_to_find(clean: Path) -> None:
 @pytest.mark.parametrize("style", ["inline", "rej"])
 def test_a_conflict_is_found_by_the_check_pytest_and_pre_commit(clean: Path, style: str) -> None:
     """Copier itself ends with exit code 0 and says nothing."""
-    append(clean / CONFTEST, "\n\n# Ours.\n")
+    change_first_line(clean / CONFTEST)
     commit(clean)
     words = ["update", "--defaults", "--conflict", style]
     copier = run([sys.executable, "-m", "copier", *words], clean)
@@ -67,7 +68,7 @@ def test_a_conflict_is_found_by_the_check_pytest_and_pre_commit(clean: Path, sty
 
 
 def test_a_settled_conflict_is_not_found_any_more(clean: Path) -> None:
-    append(clean / CONFTEST, "\n\n# Ours.\n")
+    change_first_line(clean / CONFTEST)
     commit(clean)
     update(clean, NEXT)
     lines = (clean / CONFTEST).read_text().splitlines(keepends=True)
@@ -102,7 +103,7 @@ def test_where_it_looks(clean: Path, name: str, content: str, found: list[str]) 
 
 def test_a_removed_file_with_changes_of_the_owner_is_found(clean: Path) -> None:
     """The template gives a file up: Copier deletes it even where its owner has changed it."""
-    append(clean / REMOVED, "\n\n# Ours.\n")
+    change_first_line(clean / REMOVED)
     commit(clean)
     update(clean, NEXT)
     assert not (clean / REMOVED).exists()
