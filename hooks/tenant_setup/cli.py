@@ -188,8 +188,8 @@ def _executable() -> str:
         raise Problem(
             "not_installed",
             "the auth0 command line is not installed (no `auth0` on PATH)",
-            f"Install it ({INSTALL}), or use --via api with AUTH0_DOMAIN, AUTH0_CLIENT_ID and"
-            " AUTH0_CLIENT_SECRET in the environment.",
+            f"Install it ({INSTALL}), or set AUTH0_DOMAIN with AUTH0_CLIENT_ID and"
+            " AUTH0_CLIENT_SECRET in the environment and use --via api.",
         )
     if path.lower().endswith((".cmd", ".bat")):
         # Windows runs these through a shell, which would take & in a query for a command.
@@ -260,7 +260,7 @@ def _watch(
         with suppress(subprocess.TimeoutExpired):
             process.wait(0.05)
             return False
-        if LOGIN_STARTS.search(stderr.text() + stdout.text()):
+        if _login_starts(stderr.text() + stdout.text()):
             return True
         waited = time.monotonic() - started
         if waited > patience.seconds:
@@ -269,6 +269,12 @@ def _watch(
             told = True
             command = " ".join(["auth0", *argv[:2]])
             patience.tell(f"Still waiting for `{command}` (at most {patience.seconds:g} s) ...")
+
+
+def _login_starts(text: str) -> bool:
+    """Whether someone is told to log in; an error that is one line of JSON only tells why."""
+    lines = (line for line in text.splitlines() if not line.startswith('{"error"'))
+    return any(map(LOGIN_STARTS.search, lines))
 
 
 class _Reader:
