@@ -1,0 +1,176 @@
+"""A run that is killed, at every request and at every step of a file: the next one completes it.
+
+Ctrl-C reaches the whole process group, as from a terminal, and SIGTERM the set-up alone: both get
+an answer at once, though the tenant is silent. SIGKILL leaves an executable behind that goes on.
+"""
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from setup.loopback_tenant import MANAGEMENT, Gate
+from setup.workbench import OWN, Machine
+
+ALL = ("setup", "--yes", "--test-app", "--docs-app")
+READ_API, READ_APPS = "GET resource-servers", "GET clients"
+READ_GRANT, DISCOVERY = "GET client-grants", "GET /.well-known/openid-configuration"
+CREATE_API, CREATE_APP = "POST resource-servers", "POST clients"
+CREATE_GRANT = "POST client-grants"
+# All that one run sends to a tenant where nothing is there yet.
+REQUESTS = [
+    *(READ_API, READ_APPS),
+    *(CREATE_API, CREATE_APP, CREATE_GRANT, CREATE_APP),
+    *(READ_API, READ_APPS, READ_GRANT),
+    DISCOVERY,
+]
+BY_WAY = {"cli": REQUESTS, "api": ["POST /oauth/token", *REQUESTS]}
+Process = subprocess.Popen[str]
+KILLS: dict[str, tuple[Callable[[Process], None], int]] = {
+    "Ctrl-C": (lambda process: os.killpg(process.pid, signal.SIGINT), 130),
+    "SIGTERM": (lambda process: process.terminate(), 130),
+    "SIGKILL": (lambda process: process.kill(), -signal.SIGKILL),
+}
+
+
+def moments() -> Iterator[object]:
+    """Each request of each way: before it takes effect; a write also between effect and answer."""
+    for way, requests in BY_WAY.items():
+        for number, request in enumerate(requests):
+            for how in KILLS:
+                name = f"{way}, request {number + 1}: {request}, {how}"
+                if how != "SIGTERM":
+                    yield pytest.param(way, number, False, how, id=f"{name} before")
+                if _writes(request):
+                    yield pytest.param(way, number, True, how, id=f"{name} after")
+
+
+def _writes(request: str) -> bool:
+    return request.startswith("POST") and "/" not in request
+
+
+@pytest.mark.parametrize("via", BY_WAY)
+def test_every_request_is_known(machine: Machine, via: str) -> None:
+    """Else the kills below would miss some."""
+    machine.use(via)
+    assert machine.run(*ALL, "--via", via).code == 0
+    sent = [
+        f"{request.method} {request.url.partition('?')[0].removeprefix(MANAGEMENT)}"
+        for request in machine.tenant.log
+    ]
+    assert sent == BY_WAY[via]
+
+
+@pytest.mark.parametrize(("via", "number", "after_effect", "how"), list(moments()))
+def test_a_kill_at_a_request(
+    machine: Machine, via: str, number: int, after_effect: bool, how: str
+) -> None:
+    machine.use(via)
+    files = machine.snapshot()
+    tenant, gate = machine.tenant, Gate(number, after_effect=after_effect)
+    tenant.gate = gate
+    process = machine.start(*ALL, "--via", via)
+    assert gate.reached.wait(60)
+
+    kill, code = KILLS[how]
+    kill(process)
+    stdout, stderr = process.communicate(timeout=20)  # and not only when the tenant answers
+
+    assert process.returncode == code, stderr
+    assert "Traceback" not in stderr
+    if code == 130:
+        wrote = any(map(_writes, BY_WAY[via][: number + 1]))
+        assert "error: interrupted" in stderr
+        assert ("nothing was changed" in stderr) == (not wrote)
+        assert stderr.splitlines()[-1].strip()
+        assert "next: Run" in stderr
+    assert "Done" not in stdout
+    gate.opened.set()
+    tenant.wait_until_idle()
+    assert machine.env_file.read_text() == OWN
+    assert machine.snapshot() == files
+    machine.assert_nothing_twice()
+    machine.finish("--via", via)
+
+
+# -------------------------------------------------------------------------------- steps of a file
+
+# Kills the process before or after its first call of a function, once it makes the temporary file.
+KILLER = """
+import os, sys
+call, event, number = os.environ["KILL_AT"].split()
+
+def profile(frame, happened, function):
+    if happened == event and getattr(function, "__name__", "") == call:
+        sys.setprofile(None)
+        os.kill(os.getpid(), int(number))
+
+def audit(name, arguments):
+    if name == "open" and os.path.basename(os.fsdecode(arguments[0])).startswith(".env.new-"):
+        if (call, event) == ("open", "c_call"):
+            os.kill(os.getpid(), int(number))
+        else:
+            sys.setprofile(profile)
+
+sys.addaudithook(lambda name, arguments: audit(name, arguments) if name == "open" else None)
+"""
+STEPS = [
+    pytest.param(f"{call} {event}", id=f"{when} {call}")
+    for call in ("open", "write", "flush", "fsync", "replace", "unlink")
+    for when, event in (("before", "c_call"), ("after", "c_return"))
+]
+
+
+@pytest.fixture
+def killed_at(machine: Machine, tmp_path: Path) -> Callable[..., tuple[int, str]]:
+    """Run a command until this step of the file that it writes; its exit code and messages."""
+    (tmp_path / "killer").mkdir()
+    (tmp_path / "killer" / "sitecustomize.py").write_text(KILLER)
+
+    def run(step: str, number: int, *arguments: str) -> tuple[int, str]:
+        environment = {"PYTHONPATH": str(tmp_path / "killer"), "KILL_AT": f"{step} {number:d}"}
+        process = machine.start(*arguments, **environment)
+        stderr = process.communicate(timeout=60)[1]
+        assert "Traceback" not in stderr
+        return process.returncode, stderr
+
+    return run
+
+
+@pytest.mark.parametrize("how", ["Ctrl-C", "SIGKILL"])
+@pytest.mark.parametrize("step", STEPS)
+def test_a_kill_while_the_settings_are_written(
+    machine: Machine, killed_at: Callable[..., tuple[int, str]], step: str, how: str
+) -> None:
+    machine.use("api")
+    files = machine.snapshot()
+    number = signal.SIGINT if how == "Ctrl-C" else signal.SIGKILL
+    code, stderr = killed_at(step, number, *ALL)
+
+    assert code == KILLS[how][1], stderr
+    if how == "Ctrl-C":
+        assert "error: interrupted" in stderr
+        assert "next: Run" in stderr
+    machine.assert_env_whole()
+    left = {name for name in machine.snapshot() if name not in files}
+    assert len(left) <= 1
+    assert all(name.startswith(".env.new-") for name in left)
+    assert all((machine.project / name).stat().st_mode & 0o777 == 0o600 for name in left)
+    machine.finish()
+    assert machine.snapshot() == files
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_kill_while_a_token_is_kept(
+    machine: Machine, killed_at: Callable[..., tuple[int, str]], step: str
+) -> None:
+    machine.use("api")
+    assert machine.run(*ALL).code == 0
+    assert killed_at(step, signal.SIGKILL, "token")[0] == -signal.SIGKILL
+    done = machine.run("token", "--fresh")
+    assert (done.code, done.stdout.count(".")) == (0, 2), done
+    assert machine.run("token").stdout == done.stdout
+    assert not list(machine.home.rglob(".env.new-*"))
