@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import trustme
 
+from setup.auth0_stand_in import required_scopes
 from setup.loopback_tenant import ALL_SCOPES, LoopbackTenant
 from setup.workbench import AUDIENCE, PAST, Done, Machine, commands
 
@@ -51,8 +52,18 @@ def not_installed(machine: Machine) -> None:
     machine.log_in()
 
 
-def never_logged_in(machine: Machine) -> None:
-    machine.install()
+def announced(**login: Any) -> Any:
+    """As `state`, for the release that was announced: its errors are JSON."""
+
+    def prepare(machine: Machine) -> None:
+        machine.install(version="1.34.0", device="pending", envelope=True)
+        machine.log_in(machine.login(**login))
+
+    return prepare
+
+
+def installed_only(version: str = "1.33.0") -> Callable[[Machine], None]:
+    return lambda machine: machine.install(version=version)
 
 
 def logged_out_of_all(machine: Machine) -> None:
@@ -75,9 +86,11 @@ def several_tenants(machine: Machine) -> None:
     machine.log_in(machine.login(), machine.login("other.eu.auth0.com"))
 
 
-def lacking(scopes: frozenset[str], version: str = "1.33.0") -> Callable[[Machine], None]:
+def lacking(
+    scopes: frozenset[str], version: str = "1.33.0", *, envelope: bool = False
+) -> Callable[[Machine], None]:
     def prepare(machine: Machine) -> None:
-        machine.install(version=version)
+        machine.install(version=version, envelope=envelope)
         machine.log_in(machine.login(access_token=machine.tenant.management_token(scopes)))
 
     return prepare
@@ -97,6 +110,7 @@ def nobody_listens(machine: Machine) -> None:
 
 
 LOG_IN = "next: Run `auth0 login`, then run this"
+GRANTS = "`auth0 login --scopes create:client_grants,update:client_grants,delete:client_grants`"
 OUTGROWN = ("is out of date: this auth0 version wants a new one", LOG_IN)
 STATES = {
     "not installed": State(
@@ -107,7 +121,7 @@ STATES = {
         "cli_too_old",
         ("too old (at least 1.17.0 is needed)", "Update it: https://"),
     ),
-    "never logged in": State(never_logged_in, "not_logged_in", ("not logged in to Auth0", LOG_IN)),
+    "never logged in": State(installed_only(), "not_logged_in", ("not logged in to Auth0", LOG_IN)),
     "logged out of all": State(
         logged_out_of_all, "not_logged_in", ("not logged in to Auth0", LOG_IN)
     ),
@@ -124,13 +138,23 @@ STATES = {
         state("1.31.0", expires_at=PAST), "session_expired", ("has expired", LOG_IN)
     ),
     "session expired, next": State(
-        state("1.34.0", expires_at=PAST), "session_expired", ("has expired", LOG_IN)
+        announced(expires_at=PAST), "session_expired", ("has expired", LOG_IN)
     ),
     "keyring not reachable": State(
         state(access_token=""), "session_expired", ("has expired", LOG_IN)
     ),
     "scopes changed, 1.27": State(state("1.27.2", scopes=[]), "login_hijack", OUTGROWN),
-    "scopes changed, 1.33": State(state("1.33.0", scopes=[]), "login_hijack", OUTGROWN),
+    "scopes changed, from 1.27 to 1.31": State(
+        state("1.31.0", scopes=required_scopes((1, 27))), "login_hijack", OUTGROWN
+    ),
+    "scopes changed, from 1.32 to 1.33": State(
+        state("1.33.0", scopes=required_scopes((1, 32))), "login_hijack", OUTGROWN
+    ),
+    "scopes changed, next": State(
+        announced(scopes=required_scopes((1, 27))),
+        "scopes",
+        ("lacks a Management API scope", GRANTS),
+    ),
     "scopes changed, 1.33, no way out": State(
         state("1.33.0", "unreachable", scopes=[]), "login_hijack", OUTGROWN
     ),
@@ -143,6 +167,15 @@ STATES = {
         state(access_token="abc"),
         "token_corrupt",
         ("is corrupt", "next: Run `auth0 logout localhost:"),
+    ),
+    "token corrupt, next": State(
+        announced(access_token="abc"), "token_corrupt", ("is corrupt", "Run `auth0 logout")
+    ),
+    "machine login expired, next": State(
+        announced(expires_at=PAST, client_id="machine"), "machine_reauth", ("cannot be renewed",)
+    ),
+    "never logged in, next": State(
+        installed_only("1.34.0"), "not_logged_in", ("not logged in to Auth0", LOG_IN)
     ),
     "config cut off": State(
         config_corrupt('{"tenants": '),
@@ -170,6 +203,9 @@ STATES = {
         ("(needed: read:resource_servers)", "auth0 login --scopes read:resource_servers`"),
     ),
     "may not read": State(lacking(frozenset()), "scopes", ("needed: read:resource_servers",)),
+    "may not read, next": State(
+        lacking(frozenset(), "1.34.0", envelope=True), "scopes", ("needed: read:resource_servers",)
+    ),
     "may not create, 1.27": State(
         lacking(READ_ONLY, "1.27.2"),
         "scopes",
