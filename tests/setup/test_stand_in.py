@@ -3,14 +3,15 @@
 import json
 import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from setup import loopback_tenant as loopback
-from setup.auth0_stand_in import SCOPES
+from setup.auth0_stand_in import SCOPES, required_scopes
 from setup.loopback_tenant import Fault, LoopbackTenant
 from setup.workbench import PAST, Machine
 
@@ -85,7 +86,7 @@ def test_a_recorded_call(
         assert (type(parsed(stdout)), type(parsed(record["stdout"]))) == (str, str)
     else:
         assert parsed(normal(stdout, tenant)) == parsed(record["stdout"])
-    assert ("\x1b" in stdout) == ("\x1b" in record["stdout"])
+    assert painted(normal(stdout, tenant)) == painted(record["stdout"])
     assert normal(stderr, tenant) == record["stderr"].replace(SUGGESTION, "")
     sent = [(r.method, r.url, r.body, r.status) for r in tenant.log if r.status]
     assert [(method, url, normal(body, tenant), status) for method, url, body, status in sent] == [
@@ -149,10 +150,10 @@ def recorded_objects(records: list[Json]) -> dict[tuple[str, str], Json]:
     return found
 
 
-def call(machine: Machine, record: Json) -> tuple[int | str, str, str]:
+def call(machine: Machine, record: Json, **environ: str) -> tuple[int | str, str, str]:
     """Make the recorded call; one that was killed then is killed now, only sooner."""
     argv = [word.replace("localhost:PORT", machine.tenant.domain) for word in record["argv"][1:]]
-    environment = machine.env() | {"AUTH0_AGENT_MODE": "false"}
+    environment = machine.env() | {"AUTH0_AGENT_MODE": "false"} | environ
     for name, value in record.get("env", {}).items():
         environment.pop(name, None)
         environment |= {} if value is None else {name: value}
@@ -183,6 +184,11 @@ def normal(text: str, tenant: LoopbackTenant | None = None) -> str:
     return re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", text)
 
 
+def painted(text: str) -> list[str]:
+    """Every word with its colour; the properties of an object come in any order."""
+    return sorted(re.findall(r"\x1b\[[0-9;]*m[^\x1b\s]+", text))
+
+
 def parsed(text: str) -> Any:
     """Output as data, where it is JSON: without colours, and lists of tenants in any order."""
     try:
@@ -191,3 +197,134 @@ def parsed(text: str) -> Any:
         return text
     tenants = isinstance(data, list) and all("active" in item for item in data)
     return sorted(data, key=lambda item: item["name"]) if tenants else data
+
+
+# ------------------------------------------------------- releases of which there is no recording
+
+FIND = ("api", "get", "resource-servers", "--no-input", "--no-color")
+LIST = ("tenants", "list", "--json-compact", "--no-input", "--no-color")
+CONFLICT = loopback.refusal(409, "Conflict", "It is there.", "exists")
+FORBIDDEN = loopback.refusal(403, "Forbidden", "No.", "access_denied")
+HEAD = "\n=== localhost:PORT error\n\n \u25b8    "
+EXPIRED = (
+    " \u25b8    Your user login session has expired.\n"
+    " \u25b8    Please log in to re-authorize the CLI.\n\n"
+)
+NO_INPUT = "uth token expired and --no-input is set; run 'auth0 login' to re-authenticate"
+LACKS = "equest failed because access token lacks scope: read:resource_servers"
+AGENT = (
+    " \u25b8    Agent mode on: JSON output, prompts and colors off."
+    " Disable with --agent-mode=false.\n"
+)
+
+
+def text_of(answer: loopback.Answer) -> str:
+    return json.dumps(answer.body)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What is known of a release from its source: how one call ends."""
+
+    version: str
+    stderr: str | Json  # data: the announced error, as one line of JSON; a part of it
+    argv: tuple[str, ...] = FIND
+    stdout: str = ""
+    exit: int | str = 1
+    fault: loopback.Answer | None = None
+    login: Mapping[str, Any] = field(default_factory=dict)
+    state: Mapping[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+NEXT: Json = {"version": "1.34.0", "state": {"envelope": True}}
+TOLD = {
+    "too old for compact": Told(
+        "1.16.0", "\n===  error\n\n \u25b8    Unknown flag: --json-compact.\n\n", LIST
+    ),
+    "strings as tenants": Told(
+        "1.16.0", "", ("tenants", "list", "--json"), '[\n    "localhost:PORT"\n]', 0
+    ),
+    "first with compact": Told(
+        "1.17.0", "", LIST, '[{"active":true,"name":"localhost:PORT"}]', exit=0
+    ),
+    "error as a result": Told("1.31.0", "", stdout=text_of(CONFLICT), exit=0, fault=CONFLICT),
+    "error as an error": Told(
+        "1.32.0", f"{HEAD}409: API request failed: {text_of(CONFLICT)}.\n\n", fault=CONFLICT
+    ),
+    "scope": Told("1.32.0", f"{HEAD}R{LACKS}", fault=loopback.lacking("read:resource_servers")),
+    "forbidden": Told("1.32.0", f"{HEAD}403: API request failed: Forbidden.\n\n", fault=FORBIDDEN),
+    "expired": Told("1.31.0", f"{EXPIRED}{HEAD}A{NO_INPUT}.\n\n", login={"expires_at": PAST}),
+    "expired before": Told(
+        "1.30.0",
+        " \u25b8    Failed to renew access token: failed to retrieve refresh token from keyring",
+        stdout="\nVerify ABCD-EFGH code in opened browser window to complete authentication.\n\n",
+        exit="killed",
+        login={"expires_at": PAST},
+        state={"device": "pending"},
+    ),
+    "upgraded": Told(
+        "1.33.0",
+        " \u25b8    Required scopes have changed (missing: update:client_grants,"
+        " delete:client_grants). Please log in to re-authorize the CLI.\n\n"
+        " \u25b8    Open the following URL in a browser: https://",
+        stdout="\nVerify ABCD-EFGH code in opened browser window to complete authentication.\n\n",
+        exit="killed",
+        login={"scopes": required_scopes((1, 32))},
+        state={"device": "pending"},
+    ),
+    "keyring": Told("1.33.0", "", ("--version",), exit="killed", state={"keyring": "locked"}),
+    "no agent yet": Told("1.32.0", "", LIST, '[{"active"', 0, environment={"CLAUDECODE": "1"}),
+    "agent": Told("1.33.0", AGENT, LIST, '[{"active"', 0, environment={"CLAUDECODE": "1"}),
+    "agent, told not to be": Told(
+        "1.33.0",
+        "",
+        LIST,
+        '[{"active"',
+        exit=0,
+        environment={"CLAUDECODE": "1", "AUTH0_AGENT_MODE": "false"},
+    ),
+    "next, conflict": Told(**NEXT, stderr={"code": "conflict", "status": 409}, fault=CONFLICT),
+    "next, scope": Told(
+        **NEXT,
+        stderr={"code": "auth", "status": 403, "reason": "insufficient_scope"},
+        fault=loopback.lacking("read:resource_servers"),
+    ),
+    "next, expired": Told(
+        **NEXT,
+        stderr={"code": "auth", "reason": "session_expired"},
+        login={"expires_at": PAST},
+    ),
+    "next, upgraded": Told(
+        **NEXT, stderr={"code": "auth", "reason": "missing_scopes"}, login={"scopes": []}
+    ),
+    "next, corrupt": Told(
+        **NEXT,
+        stderr={"code": "auth", "reason": "token_malformed"},
+        login={"access_token": "abc"},
+    ),
+    "next, usage": Told(**NEXT, stderr={"code": "usage"}, argv=(*LIST, "--bogus")),
+}
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_what_the_source_of_a_release_says(
+    tenant: LoopbackTenant, certificates: Path, tmp_path: Path, name: str
+) -> None:
+    told = TOLD[name]
+    machine = Machine(tmp_path, tenant, certificates)
+    machine.install(version=told.version, **told.state)
+    machine.log_in(machine.login(**told.login))
+    if told.fault:
+        tenant.faults.append(Fault(told.fault))
+    record = {"argv": ["auth0", *told.argv], "exit": told.exit, "env": told.environment}
+    exit_code, stdout, stderr = call(machine, record, AUTH0_AGENT_MODE="")
+    assert exit_code == told.exit
+    assert parsed(stdout) == parsed(told.stdout) or normal(stdout, tenant).startswith(told.stdout)
+    if isinstance(told.stderr, str):
+        assert normal(stderr, tenant).startswith(told.stderr)
+        assert bool(stderr) == bool(told.stderr)
+    else:
+        error = json.loads(stderr.splitlines()[-1])["error"]
+        assert error.pop("message")
+        assert error == told.stderr
