@@ -221,7 +221,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     way.add_argument("--json", action="store_true", help="one JSON object on stdout; never asks")
 
-    parser = _Parser(prog="tenant.py", description=(__doc__ or "").partition("\n")[0])
+    parser = _Parser(
+        prog="tenant.py",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
     add = commands.add_parser(
         "setup", parents=[common, way], help="plan, confirm, apply, verify, write .env"

@@ -152,7 +152,7 @@ def _settings(project: Project) -> tuple[Any, Check]:
         if faults:
             found = web.printable("; ".join(faults), 600)
             return _raw_settings(project), failure(
-                name, found, f"Put it right in {project.env.path} or in the environment."
+                name, found, f"Run the set-up, or put it right in {project.env.path}."
             )
         return _raw_settings(project), _own_rules(project, error)
     return settings, ok(name, f"{settings.auth0_domain}, {settings.auth0_audience}")
@@ -391,8 +391,9 @@ def _api(examination: Examination, audience: str, settings: Any) -> Iterator[Che
         api = next(iter(tenant.apis(audience)), None)
         near = None if api else _nearly(tenant, audience)
     except Problem as problem:
-        for name in ("api", *API_CHECKS):
-            yield skipped(name, f"no access to the Management API: {problem.message}")
+        yield skipped("api", f"no access to the Management API: {problem.message}")
+        for name in API_CHECKS:
+            yield skipped(name, "no access to the Management API")
         return
     if api is None:
         found = f"{tenant.domain} has no API {audience}"
