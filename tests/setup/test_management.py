@@ -15,7 +15,7 @@ from setup import loopback_tenant as loopback
 from setup.loopback_tenant import ALL_SCOPES, Answer
 from setup.workbench import OWN, Machine
 
-SECRET = re.compile(r"(?<!AUTH0_)CLIENT_SECRET|eyJ")
+SECRET = re.compile(r"(?<!_)CLIENT_SECRET|eyJ")
 TOKEN, DISCOVERY = "/oauth/token", "/.well-known/openid-configuration"
 
 

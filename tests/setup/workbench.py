@@ -150,6 +150,19 @@ class Machine:
             raise
         return Done(process.returncode, stdout, stderr)
 
+    def feed(self, text: str, *arguments: str) -> "Done":
+        """The set-up with this text on stdin."""
+        done = subprocess.run(
+            self.argv(*arguments),
+            cwd=self.project,
+            env=self.env(),
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
     def setup(self, *arguments: str) -> "Done":
         """`setup` with all that it can create, and without questions."""
         return self.run("setup", "--yes", "--test-app", "--docs-app", *arguments)
