@@ -70,7 +70,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.code
     except KeyboardInterrupt:
-        print("\nstopped: nothing was written", file=sys.stderr)
+        left = f"{destination} is unfinished: remove it" if destination.exists() else ""
+        print(f"\nstopped: {left or 'nothing was written'}", file=sys.stderr)
         return INTERRUPTED
 
 
@@ -92,10 +93,10 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def find_tools() -> str:
-    """The uv to call; also checks that git is there, which Copier needs."""
+    """The uv to call: the one that started this, or on PATH. Copier needs git: so that, too."""
     if not shutil.which("git"):
         raise LauncherError(MISSING, "git is needed and not on PATH: install it")
-    uv = shutil.which("uv") or shutil.which(os.environ.get("UV", ""))
+    uv = shutil.which(os.environ.get("UV", "")) or shutil.which("uv")
     if not uv:
         raise LauncherError(MISSING, "uv is needed and not on PATH: pip install uv")
     return uv
@@ -219,7 +220,8 @@ def gist(text: str) -> str:
 def finish(destination: Path, answers: dict[str, Any], uv: str) -> int:
     """Leave the project synced, green, committed and, if wanted, set up; print how to go on."""
     here = f"cd {shlex.quote(str(destination))}"
-    shown_uv = "uv" if shutil.which("uv") else uv
+    on_path = shutil.which("uv")
+    shown_uv = "uv" if on_path and Path(on_path).samefile(uv) else shlex.quote(uv)
     for arguments in (["sync"], ["run", "pytest", "-q"]):
         if run([uv, *arguments], destination):
             remedy = f"{here} && {shown_uv} sync && {shown_uv} run pytest"

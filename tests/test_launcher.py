@@ -226,6 +226,14 @@ def test_a_missing_tool_is_named(tmp_path: Path, tool: str) -> None:
     assert len(done.stdout.splitlines()) == 1
 
 
+def test_the_uv_that_started_it_goes_before_the_one_on_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "uv").touch(mode=0o755)
+    monkeypatch.setenv("UV", str(tmp_path / "uv"))
+    assert launcher.find_tools() == str(tmp_path / "uv")
+
+
 def test_a_project_that_is_not_green_stays(tmp_path: Path) -> None:
     template = make_template(tmp_path / "template", test=RED)
     done = run([*LAUNCHER, "project", "--template", template, *EXAMPLE], tmp_path)
