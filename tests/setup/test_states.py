@@ -17,8 +17,9 @@ from setup.auth0_stand_in import required_scopes
 from setup.loopback_tenant import ALL_SCOPES, LoopbackTenant
 from setup.workbench import AUDIENCE, PAST, Done, Machine, commands
 
-SETUP = ("setup", "--yes", "--via", "cli", "--timeout", "2")
-DOCTOR = ("doctor", "--json", "--via", "cli", "--timeout", "2")
+SETUP = ("setup", "--yes", "--via", "cli")
+DOCTOR = ("doctor", "--json", "--via", "cli")
+SECONDS = 30  # for a busy machine; nothing waits for the minute that a call may take
 OWN_ENV = "# mine\nOTHER='1'  # kept\n"
 VERSIONS = {version: version for version in ("1.17.0", "1.27.2", "1.31.0", "1.32.0", "1.33.0")}
 VERSIONS["next"] = "1.34.0"
@@ -220,6 +221,7 @@ STATES = {
         "timeout",
         ("within 2 s", "or the keyring is locked", "--timeout SECONDS waits longer"),
         code=1,
+        flags=("--timeout", "2"),
     ),
     "crash": State(installed_as(crash=True), "bad_answer", ("command line crashed",), code=1),
     "certificate not trusted": State(
@@ -259,7 +261,7 @@ def test_setup_stops_and_finishes_later(machine: Machine, name: str) -> None:
     assert done.code == state.code
     assert error_of(done)["code"] == state.error
     done.says("error: ", *state.says)
-    assert seconds < 15
+    assert seconds < SECONDS
     assert (machine.snapshot(), stored(machine.home)) == before
     assert machine.env_file.read_text() == OWN_ENV
     assert len(machine.tenant.resource_servers) == 1
@@ -294,7 +296,7 @@ def test_the_doctor_goes_on_without_the_tenant(machine: Machine, name: str) -> N
     found = {check["status"] for check in report["checks"]}
     assert done.code == (2 if "failure" in found else 1 if "warning" in found else 0)
     assert "Traceback" not in done.said
-    assert seconds < 20
+    assert seconds < SECONDS
     assert (machine.snapshot(), stored(machine.home)) == before
     assert machine.env_file.read_text() == env
     assert not machine.tenant.writes
