@@ -8,13 +8,13 @@ forgotten when the keys change.
 """
 
 import asyncio
-import hashlib
 import logging
 import re
 import time
 from collections.abc import AsyncIterator, Container, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from enum import StrEnum
+from hashlib import sha256
 from typing import Any
 
 from fastapi import FastAPI, HTTPException
@@ -135,24 +135,22 @@ class Guard:
         scheme, header, payload = "", Json(), Json()
         try:
             scheme, token = credentials(field(connection, b"authorization"), self.schemes)
-            claims = self._recall(token) if scheme == "bearer" else None
-            if claims is None:
+            digest = sha256(token).digest()
+            until, claims = self.remembered.get(digest, NOT_REMEMBERED)
+            if claims is None or scheme != "bearer" or until <= time.time():
                 header, payload = parse(token)
                 check_header(header, self.settings.auth0_token_dialect)
                 check_claims(payload, self.keys.issuers, self.settings.auth0_audience, time.time())
                 await self.keys.issuers[payload["iss"]].find(header["kid"])
                 if scheme == "bearer":
                     claims = await self._verify_bearer(token, payload)
+                    self._remember(digest, claims)
                 else:
                     claims = await self._verify_dpop(token, payload, connection)
         except Refused as refused:
             raise self.refuse(refused.reason, connection, scheme, header, payload) from refused
         connection.scope["auth0.claims"] = claims
         return claims
-
-    def _recall(self, token: bytes) -> Claims | None:
-        until, claims = self.remembered.get(hashlib.sha256(token).digest(), NOT_REMEMBERED)
-        return claims if time.time() < until else None
 
     async def _verify_bearer(self, token: bytes, payload: Json) -> Claims:
         if payload.get("cnf") is not None:
@@ -161,13 +159,13 @@ class Guard:
             verified = await self.sdk.api_client.verify_access_token(token.decode("ascii"))
         except Exception as error:
             raise Refused("signature") from error
-        claims = self._view(verified, payload)
+        return self._view(verified, payload)
+
+    def _remember(self, digest: bytes, claims: Claims) -> None:
         if size := self.settings.auth0_token_cache_size:
             if len(self.remembered) >= size:
                 del self.remembered[next(iter(self.remembered))]
-            until = min(payload["exp"], time.time() + REMEMBER)
-            self.remembered[hashlib.sha256(token).digest()] = until, claims
-        return claims
+            self.remembered[digest] = min(claims.expires_at, time.time() + REMEMBER), claims
 
     async def _verify_dpop(self, token: bytes, payload: Json, connection: HTTPConnection) -> Claims:
         cnf = payload.get("cnf")

@@ -43,6 +43,10 @@ class LoadedKey(dict[str, Any], RSAKey):  # type: ignore[misc]
         self._dict_data = jwk
         self.public_key = self.load_public_key()
 
+    @property
+    def tokens(self) -> Json:
+        return self  # else copied anew for each check of `use` and `key_ops`
+
 
 class Issuer:
     """One domain of the tenant: its keys, and when they were fetched."""

@@ -12,10 +12,9 @@ import json
 import re
 from base64 import urlsafe_b64decode
 from collections.abc import Container, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from .answers import Refused
 
@@ -30,8 +29,7 @@ TYPES = {  # by token dialect; an absent type is ""
 Json = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Claims:
+class Claims(NamedTuple):
     """A verified token: who holds it, and what it allows. `raw` has every claim."""
 
     sub: str
