@@ -1,8 +1,8 @@
 """The releases that projects are updated between: real ones, the working tree, and one made here.
 
 The template of these tests is a clone with a tag for each: those of the repository, or, where it
-has no tags, the commits that ended a version in pyproject.toml; then WORKING, the working tree as
-it is; then NEXT, which changes every file of the template (next_release.py).
+has no tags, the last commit of each version that pyproject.toml has told; then WORKING, the working
+tree as it is; then NEXT, which changes every file of the template (next_release.py).
 """
 
 import re
@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import tomllib
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 from support import ROOT, commit_all, copy_working_tree, git
@@ -20,11 +21,11 @@ WORKING, NEXT = "v900.0.0", "v901.0.0"
 
 @cache
 def releases() -> dict[str, str]:
-    """The commit of each release, oldest first; the version being made counts with its last one."""
+    """The commit of each release, oldest first; before the first one, the last commit counts."""
     if not has_history():
         return {}
     tagged = {tag: tag for tag in git(ROOT, "tag", "--merged", "HEAD").split() if is_release(tag)}
-    known = ended_versions() | tagged
+    known = ended_versions() | tagged or {"v0.0.0": "HEAD"}
     return {tag: known[tag] for tag in sorted(known, key=number)}
 
 
@@ -43,13 +44,15 @@ def number(tag: str) -> list[int]:
 
 
 def ended_versions() -> dict[str, str]:
-    """For each version that pyproject.toml has told, the last commit that tells it."""
+    """For each version that pyproject.toml told before this one, the last commit that told it."""
     log = ["log", "--first-parent", "--reverse", "--format=%H", "--", "pyproject.toml"]
     touched = git(ROOT, *log).split()
     last = {}
-    for commit, following in zip(touched, [*touched[1:], ""], strict=True):
+    for commit, following in pairwise(touched):
         project = tomllib.loads(git(ROOT, "show", f"{commit}:pyproject.toml"))["project"]
-        last[f"v{project['version']}"] = f"{following}^" if following else "HEAD"
+        last[f"v{project['version']}"] = f"{following}^"
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    last.pop(f"v{project['version']}", None)
     return last
 
 

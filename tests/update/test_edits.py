@@ -13,9 +13,10 @@ from update.lifecycle import check, commit, green, update
 from update.releases import NEXT, WORKING, has_history, releases
 
 UPDATES = [*((release, WORKING) for release in releases()), (WORKING, NEXT)]
+NAMES = [f"{old} to {new}" for old, new in UPDATES]
 
 
-@pytest.mark.parametrize(("old", "new"), UPDATES, ids="-".join)
+@pytest.mark.parametrize(("old", "new"), UPDATES, ids=NAMES)
 @pytest.mark.parametrize("edit", EDITS, ids=lambda edit: edit.name)
 def test_an_edit_survives(project: Callable[..., Path], edit: Edit, old: str, new: str) -> None:
     folder = project(old)
@@ -27,7 +28,7 @@ def test_an_edit_survives(project: Callable[..., Path], edit: Edit, old: str, ne
     assert checked.returncode == 0, checked.stdout
 
 
-@pytest.mark.parametrize(("old", "new"), UPDATES, ids="-".join)
+@pytest.mark.parametrize(("old", "new"), UPDATES, ids=NAMES)
 @pytest.mark.parametrize("left_out", ["the example deleted", "a route added"])
 def test_a_project_with_every_edit_is_green(
     project: Callable[..., Path], mypy_cache: Path, left_out: str, old: str, new: str
