@@ -1,6 +1,7 @@
 """Isolation from the machine's user, and the working tree as a template, for every test."""
 
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,24 @@ GIT_CONFIG = """\
 [protocol "file"]
     allow = always
 """
+COUNTED = {  # what the set-up is put through, and the tests that do
+    "states": r"setup/test_(states|management|prompts|env_file|token)\.py",
+    "faults": r"setup/test_faults\.py",
+    "kills": r"setup/test_kill\.py::test_a_kill",
+    "recorded calls": r"setup/test_stand_in\.py::test_a_recorded_call",
+}
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what the set-up got through. Not in setup/: xdist's main process reads this file only."""
+    passed = [report.nodeid for report in terminalreporter.stats.get("passed", [])]
+    counts = {
+        name: sum(bool(re.search(pattern, test)) for test in passed)
+        for name, pattern in COUNTED.items()
+    }
+    if any(counts.values()):
+        survived = ", ".join(f"{count} {name}" for name, count in counts.items())
+        terminalreporter.write_line(f"The set-up got through {survived}.")
 
 
 @pytest.fixture(scope="session", autouse=True)
