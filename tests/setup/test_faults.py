@@ -15,7 +15,6 @@ from setup.workbench import AUDIENCE, Machine
 
 FOR_EVER = float("inf")
 API, CLIENTS, GRANTS = (f"/api/v2/{name}" for name in ("resource-servers", "clients", "client-gr"))
-NAMED = "next:"
 NEW, OLD, MANAGEMENT = "1.33.0", "1.27.2", "api"  # ways to the tenant; versions of the executable
 
 
@@ -53,7 +52,7 @@ SERVER_ERROR, BAD_GATEWAY = loopback.SERVER_ERROR, loopback.BAD_GATEWAY
 # In reading as in writing.
 ANYWHERE = {
     "401": Case(just(loopback.UNAUTHORIZED), 1, ("401: Invalid token",)),
-    "403 lacking a scope": Case(lambda place: loopback.lacking(place.scope), 3, ("lacks", "scope")),
+    "403 lacking a scope": Case(lambda place: loopback.lacking(place.scope), 3),
     "403": Case(just(FORBIDDEN), 1, times=FOR_EVER),
     "400": Case(just(INVALID), 1, ("Payload validation error",)),
     "429 for a moment": Case(lambda place: loopback.rate_limited(1)),
@@ -77,8 +76,8 @@ WRITING = {
     "success, then 502 of a proxy": Case(just(loopback.HTML_BAD_GATEWAY), after_effect=True),
     "success, then a page": Case(just(loopback.HTML_PAGE), after_effect=True),
     "success, then a reset": Case(just(loopback.RESET), after_effect=True),
-    "success, then a hang": Case(just(loopback.HANG), after_effect=True, timeout="2"),
-    "hang": Case(just(loopback.HANG), timeout="2"),
+    "success, then a hang": Case(just(loopback.HANG), after_effect=True, timeout="3"),
+    "hang": Case(just(loopback.HANG), timeout="3"),
 }
 READ_API = Place("GET", API, "read:resource_servers", first=True)
 READ_APPS = Place("GET", CLIENTS, "read:clients", first=True)
@@ -88,28 +87,34 @@ CREATE_TEST_APP = Place("POST", CLIENTS, "create:clients")
 CREATE_GRANT = Place("POST", GRANTS, "create:client_grants")
 CREATE_DOCS_APP = Place("POST", CLIENTS, "create:clients", skip=1)
 CHANGE_API = Place("PATCH", API, "update:resource_servers", first=True)
+# Before 1.32 the executable prints errors as if they were results.
+PRINTED_DIFFERENTLY = {
+    *("401", "403", "403 lacking a scope", "400", "404", "404 once", "409 once", "409 for good"),
+    *("500 for good", "502 of a proxy for good", "a page instead of an answer"),
+    *("success, then 502", "success, then a page"),
+}
 SOME = ("403 lacking a scope", "500 for good", "409 once", "success, then 502", "hang")
 
 
 def matrix() -> Iterator[object]:
     every = {**ANYWHERE, **WRITING}
     some = {name: every[name] for name in SOME}
-    yield from rows("read the API", READ_API, {**ANYWHERE, **READING}, (OLD, NEW, MANAGEMENT))
-    yield from rows("create the API", CREATE_API, every, (OLD, NEW, MANAGEMENT))
-    yield from rows("create the test app", CREATE_TEST_APP, every, (OLD, NEW, MANAGEMENT))
-    yield from rows("create the grant", CREATE_GRANT, some, (NEW, MANAGEMENT))
-    yield from rows("create the docs app", CREATE_DOCS_APP, some, (NEW, MANAGEMENT))
-    yield from rows("change the API", CHANGE_API, some, (OLD, NEW, MANAGEMENT))
-    few = {name: ANYWHERE[name] for name in ("500 for good", "500 twice", "401", "reset")}
-    yield from rows("read the applications", READ_APPS, few, (NEW, MANAGEMENT))
-    yield from rows("read back", READ_BACK, few, (NEW, MANAGEMENT))
+    double = {**WRITING, **{name: ANYWHERE[name] for name in ("403", "500 for good")}}
+    few = {name: ANYWHERE[name] for name in ("401", "500 for good")}
+    yield from rows("read the API", READ_API, {**ANYWHERE, **READING})
+    yield from rows("read the applications", READ_APPS, few)
+    yield from rows("create the API", CREATE_API, every)
+    yield from rows("create the test app", CREATE_TEST_APP, double)
+    yield from rows("create the grant", CREATE_GRANT, some)
+    yield from rows("create the docs app", CREATE_DOCS_APP, some)
+    yield from rows("change the API", CHANGE_API, some)
+    yield from rows("read back", READ_BACK, few)
 
 
-def rows(
-    title: str, place: Place, cases: dict[str, Case], ways: tuple[str, ...]
-) -> Iterator[object]:
+def rows(title: str, place: Place, cases: dict[str, Case]) -> Iterator[object]:
     for name, case in cases.items():
-        for way in ways:
+        old = place in (READ_API, CREATE_API) and name in PRINTED_DIFFERENTLY
+        for way in (NEW, MANAGEMENT, *[OLD] * old):
             yield pytest.param(place, case, way, id=f"{title}: {name} [{way}]")
 
 
@@ -134,14 +139,15 @@ def test_a_fault(machine: Machine, place: Place, case: Case, way: str) -> None:
 
     expected = 1 if case.code == 3 and not place.first else case.code
     assert done.code == expected, done
-    done.says(*case.words)
+    done.says(*case.words, *[place.scope] * (case.code == 3))
     if done.code:
-        done.says("error:", NAMED)
+        done.says("error:", "next:")
         machine.assert_env_whole()
     else:
         machine.assert_complete()
     assert machine.snapshot() == files
-    machine.finish("--via", via)
+    if done.code:
+        machine.finish("--via", via)
 
 
 def test_an_outgrown_answer_is_told_by_its_json(machine: Machine) -> None:
@@ -152,5 +158,5 @@ def test_an_outgrown_answer_is_told_by_its_json(machine: Machine) -> None:
     machine.tenant.fail(CONFLICT, "POST", API)
     done = machine.setup()
     assert done.code == 1, done
-    done.says("create:clients", NAMED)
+    done.says("create:clients", "next:")
     machine.finish()
