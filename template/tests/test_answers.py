@@ -137,6 +137,19 @@ def test_two_authorization_headers_are_refused(probe: Probe, tenant: Tenant) -> 
     assert probe().get("/any", headers=[header, header]).status_code == 401
 
 
+def test_a_malformed_body_does_not_hide_that_the_token_is_missing(
+    probe: Probe, tenant: Tenant
+) -> None:
+    client = probe()
+    broken: dict[str, Any] = {"content": "{", "headers": {"Content-Type": "application/json"}}
+    assert client.post("/write", **broken).status_code == 401
+    assert client.post("/write", auth=tenant.auth(READ), **broken).status_code == 403
+    assert client.post("/write", auth=tenant.auth(READ, WRITE), **broken).status_code == 422
+    assert client.post("/write", json={}).status_code == 401
+    good = client.post("/write", auth=tenant.auth(READ, WRITE), json={"text": "Hi"})
+    assert (good.status_code, good.json()) == (200, "Hi")
+
+
 def test_a_large_token_is_accepted_and_a_huge_one_is_not(probe: Probe, tenant: Tenant) -> None:
     client = probe()
     assert client.get("/any", auth=tenant.auth(extra="x" * 7_000)).status_code == 200

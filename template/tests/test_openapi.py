@@ -26,7 +26,7 @@ def test_each_guarded_route_shows_its_scopes_and_refusals(probe: Probe) -> None:
     assert paths["/read"]["get"]["security"] == [{"auth0": [READ]}]
     assert paths["/write"]["post"]["security"] == [{"auth0": [READ, WRITE]}]
     assert set(paths["/any"]["get"]["responses"]) == {"200", "401", "503"}
-    assert set(paths["/write"]["post"]["responses"]) == {"200", "401", "403", "503"}
+    assert set(paths["/write"]["post"]["responses"]) == {"200", "401", "403", "422", "503"}
     lacking = paths["/write"]["post"]["responses"]["403"]["description"]
     assert "`read:things`, `write:things`" in lacking
 

@@ -107,9 +107,10 @@ class EventLog:
         return suppressed if count < self.BURST else None
 
     def refused(
-        self, reason: str, route: str, header: Mapping[str, Any], claims: Mapping[str, Any]
+        self, refused: Refused, route: str, header: Mapping[str, Any], claims: Mapping[str, Any]
     ) -> None:
         """Log one refusal; `header` and `claims` are what the token says, verified or not."""
+        reason, cause = refused.reason, refused.__cause__
         suppressed = self.admit(reason)
         if suppressed is None:
             return
@@ -121,6 +122,7 @@ class EventLog:
             "kid": _short(header.get("kid")),
             "client_id": _short(claims.get("azp", claims.get("client_id"))),
             "subject": _hashed(claims.get("sub")),
+            "cause": type(cause).__name__ if cause else None,
             "suppressed": suppressed or None,
             "hint": HINTS.get(reason),
         }

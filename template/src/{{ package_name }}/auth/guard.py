@@ -15,9 +15,15 @@ from collections.abc import AsyncIterator, Container, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from enum import StrEnum
 from hashlib import sha256
-from typing import Any
+from typing import Any, cast
 
-from fastapi import FastAPI, HTTPException
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.exception_handlers import (
+    http_exception_handler,
+    request_validation_exception_handler,
+)
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from fastapi_plugin import Auth0FastAPI, VerifyAccessTokenError
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection
@@ -27,7 +33,7 @@ from . import dpop, openapi
 from .answers import EventLog, Refused, refusal
 from .keys import FRESH, Fetch, Keys
 from .settings import AuthSettings
-from .tokens import Claims, Json, check_claims, check_header, parse, view
+from .tokens import MAX_TOKEN, Claims, Json, check_claims, check_header, parse, view
 
 REMEMBER = FRESH  # so that a token signed with a revoked key is not trusted longer than the key
 NOT_REMEMBERED: tuple[float, Claims | None] = (0.0, None)
@@ -48,7 +54,7 @@ class RequireAuth:
             claims = await guard.authenticate(connection)
         if not self.scopes <= claims.scopes:
             scheme = "dpop" if claims.raw.get("cnf") else "bearer"
-            raise guard.refuse("scope", connection, scheme, {}, claims.raw, self.scopes)
+            raise guard.refuse(Refused("scope"), connection, scheme, {}, claims.raw, self.scopes)
         return claims
 
 
@@ -100,6 +106,7 @@ class Guard:
         """Make this the guard of `app`; its OpenAPI document declares `scopes` and refusals."""
         app.state.guard = self
         openapi.declare(app, self.settings, scopes, needed_scopes)
+        app.add_exception_handler(RequestValidationError, token_first)
         if self.settings.trusted_proxies:
             app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=self.settings.trusted_proxies)
         if self.settings.cors_origins:
@@ -148,7 +155,7 @@ class Guard:
                 else:
                     claims = await self._verify_dpop(token, payload, connection)
         except Refused as refused:
-            raise self.refuse(refused.reason, connection, scheme, header, payload) from refused
+            raise self.refuse(refused, connection, scheme, header, payload) from refused
         connection.scope["auth0.claims"] = claims
         return claims
 
@@ -195,7 +202,7 @@ class Guard:
 
     def refuse(
         self,
-        reason: str,
+        refused: Refused,
         connection: HTTPConnection,
         scheme: str,
         header: Mapping[str, Any],
@@ -205,13 +212,26 @@ class Guard:
         """The answer to a refused request, which is logged."""
         path = getattr(connection.scope.get("route"), "path", "?")
         route = f"{connection.scope.get('method', 'WEBSOCKET')} {path}"
-        self.log.refused(reason, route, header, payload)
-        return refusal(reason, self.settings.auth0_dpop, scheme, scopes)
+        self.log.refused(refused, route, header, payload)
+        return refusal(refused.reason, self.settings.auth0_dpop, scheme, scopes)
 
 
 def needed_scopes(dependency: object) -> frozenset[str] | None:
     """The scopes that a dependency asks for; None if it is not of the guard."""
     return dependency.scopes if isinstance(dependency, RequireAuth) else None
+
+
+async def token_first(request: Request, error: Exception) -> Response:
+    """Who lacks a token learns only that: FastAPI parses the body before it asks dependencies."""
+    routes = iter_route_contexts(request.app.routes)
+    called = [route for route in routes if route.endpoint is request.scope["endpoint"]]
+    try:
+        for call in openapi.calls(called[0].dependant):
+            if isinstance(call, RequireAuth):
+                await call(request)
+    except HTTPException as refused:
+        return await http_exception_handler(request, refused)
+    return await request_validation_exception_handler(request, cast(Any, error))
 
 
 def field(connection: HTTPConnection, name: bytes) -> list[bytes]:
@@ -227,4 +247,6 @@ def credentials(values: list[bytes], schemes: Container[str]) -> tuple[str, byte
     name = scheme.decode("latin-1").lower()
     if not token or name not in schemes:
         raise Refused("no_credentials")
+    if len(token) > MAX_TOKEN:
+        raise Refused("token_too_long")
     return name, token.strip(b" ")
