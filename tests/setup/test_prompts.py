@@ -236,6 +236,26 @@ def test_without_a_terminal_nothing_is_asked(machine: Machine, missing: str) -> 
         answers = machine.project / ".copier-answers.yml"
         answers.write_text(answers.read_text().replace("auth0_audience", "other"))
     env = machine.env_file.read_bytes()
+    code, said = with_an_open_input(machine, *arguments)
+    assert code == 3
+    assert remedy in said
+    assert machine.tenant.writes == []
+    assert machine.env_file.read_bytes() == env
+
+
+def test_nothing_reads_an_input_that_never_ends(machine: Machine) -> None:
+    """Neither the set-up nor the executable, whose `api delete` and `api post` would."""
+    machine.use("cli")
+    assert machine.setup().code == 0
+    (app,) = machine.tenant.applications("test")
+    machine.tenant.clients.append({**app, "client_id": "~twin"})
+    code, said = with_an_open_input(machine, "--yes", "--test-app", "--docs-app", "--prune")
+    assert code == 0, said
+    machine.assert_complete()
+
+
+def with_an_open_input(machine: Machine, *arguments: str) -> tuple[int, str]:
+    """Run `setup` with a pipe for an input that nobody closes; exit code and messages."""
     stderr = machine.root / "stderr"
     with (
         stderr.open("wb") as file,
@@ -247,8 +267,5 @@ def test_without_a_terminal_nothing_is_asked(machine: Machine, missing: str) -> 
             stderr=file,
         ) as process,
     ):
-        assert process.wait(30) == 3
-    said = " ".join(stderr.read_text().split())
-    assert remedy in said
-    assert machine.tenant.writes == []
-    assert machine.env_file.read_bytes() == env
+        code = process.wait(30)
+    return code, " ".join(stderr.read_text().split())
