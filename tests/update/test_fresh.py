@@ -1,6 +1,7 @@
 """An update without edits is a fresh render; whose file is whose; questions that change."""
 
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 import yaml
 
 from support import AUTOMATIC, EXAMPLE, git
+from update.edits import EDITS
 from update.lifecycle import (
     SETTINGS,
     Tree,
@@ -81,6 +83,20 @@ def test_no_line_reaches_the_owners_files_and_every_other_file_is_updated(
     assert CHANGED.encode() in after["src/my_api/auth/guard.py"]
 
 
+def test_a_resource_of_ones_own_touches_no_file_of_the_template(
+    project: Callable[..., Path],
+) -> None:
+    """The README shows it: a module, a line for its scope, and the twin of that line."""
+    folder = project(WORKING)
+    readme = (folder / "README.md").read_text()
+    edit = EDITS[0]
+    assert textwrap.indent(edit.writes["src/my_api/routes/orders.py"], "    ") in readme
+    others = split(tree(folder))[1]
+    edit.make(folder)
+    changed = {name for name, text in tree(folder).items() if text != others.get(name)}
+    assert changed & set(others) == {"auth0/tenant.yaml"}  # Shared: an update merges it.
+
+
 def test_recopy_leaves_the_owners_files(project: Callable[..., Path]) -> None:
     folder = project(WORKING)
     for name in split(tree(folder))[0]:
@@ -142,6 +158,20 @@ def test_an_update_asks_only_what_is_new(project: Callable[..., Path]) -> None:
     assert terminal.exitstatus == 0
     assert "🎤" not in asked.rpartition("🎤")[0]
     assert answers_of(folder)["log_level"] == "INFODEBUG"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "first"), [("dpop", "Proof of possession"), ("project_*", "Name of the project")]
+)
+def test_an_update_asks_again_on_request(
+    project: Callable[..., Path], pattern: str, first: str
+) -> None:
+    folder = project(WORKING)
+    words = ["-m", "copier", "update", "-r", WORKING, "--ask", pattern]
+    terminal = pexpect.spawn(sys.executable, words, cwd=str(folder), encoding="utf-8", timeout=60)
+    terminal.expect("🎤")
+    terminal.expect(first)
+    terminal.close(force=True)
 
 
 def test_an_update_says_what_comes_next(project: Callable[..., Path]) -> None:
