@@ -22,6 +22,7 @@ STATE: dict[str, Any] = {
     "crash": False,  # a panic: its text on stdout, exit code 0
     "envelope": False,  # errors as JSON also where nobody asked for JSON
     "pace": 1.0,  # factor for the pauses between retries
+    "linger": 0.0,  # seconds between an error and the end of the process
 }
 COMMITS = {
     "1.18.0": "4f678b00086d30b342c36a377d453dc6b75c8c08",
@@ -114,6 +115,8 @@ class Executable:
             self._dispatch(argv)
         except Failure as failure:
             self._report(str(failure), failure.details)
+            sys.stderr.flush()
+            time.sleep(self.state["linger"])
             return 1
         return 0
 

@@ -57,7 +57,8 @@ def announced(**login: Any) -> Any:
     """As `state`, for the release that was announced: its errors are JSON."""
 
     def prepare(machine: Machine) -> None:
-        machine.install(version="1.34.0", device="pending", envelope=True)
+        # It lingers: what it said is read as it stands before it is known how it ends.
+        machine.install(version="1.34.0", device="pending", envelope=True, linger=0.3)
         machine.log_in(machine.login(**login))
 
     return prepare
@@ -197,6 +198,18 @@ STATES = {
         "unknown_tenant",
         ("not logged in to third.eu.auth0.com", "or choose of: localhost:"),
         flags=("--tenant", "third.eu.auth0.com"),
+    ),
+    "token refused, 1.27": State(
+        state("1.27.2", access_token="a.b.c"),
+        "unauthorized",
+        ("Auth0 answered 401: Invalid token", "Log in again (auth0 login)"),
+        code=1,
+    ),
+    "token refused": State(
+        state(access_token="a.b.c"), "unauthorized", ("Auth0 answered 401: Invalid token",), code=1
+    ),
+    "token refused, next": State(
+        announced(access_token="a.b.c"), "unauthorized", ("Auth0 answered 401", "Log in"), code=1
     ),
     "may not read, 1.27": State(
         lacking(frozenset(), "1.27.2"),
