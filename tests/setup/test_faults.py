@@ -160,3 +160,14 @@ def test_an_outgrown_answer_is_told_by_its_json(machine: Machine) -> None:
     assert done.code == 1, done
     done.says("create:clients", "next:")
     machine.finish()
+
+
+def test_a_write_is_not_repeated_blindly(machine: Machine) -> None:
+    """The library would; the executable does, and its twin is removed."""
+    machine.use("api")
+    machine.tenant.fail(BAD_GATEWAY, "POST", CLIENTS, after_effect=True)
+    assert machine.setup().code == 0
+    sent = [request.status for request in machine.tenant.writes if request.url == CLIENTS]
+    assert sent == [502, 201]
+    assert not any(request.method == "DELETE" for request in machine.tenant.writes)
+    machine.assert_complete()
