@@ -12,7 +12,7 @@ import yaml
 
 from support import git, run
 from update.lifecycle import check, commit, update
-from update.next_release import REMOVED
+from update.next_release import ADDED, REMOVED
 from update.releases import NEXT, WORKING
 
 Project = Callable[..., Path]
@@ -118,6 +118,15 @@ def test_a_removed_file_with_changes_of_the_owner_is_found(clean: Path) -> None:
     assert check(clean).returncode == 0
     git(clean, "rm", "--quiet", REMOVED)
     assert check(clean).returncode == 0
+
+
+def test_a_file_that_the_owner_had_first_is_merged_and_found(clean: Path) -> None:
+    """The template brings a file of a name that the owner uses already."""
+    (clean / ADDED).write_text("OURS = 1\n")
+    commit(clean)
+    update(clean, NEXT)
+    assert "OURS = 1\n" in (clean / ADDED).read_text()
+    assert f"  {ADDED}:" in check(clean).stdout
 
 
 def test_a_removed_file_without_changes_of_the_owner_is_no_finding(clean: Path) -> None:

@@ -10,7 +10,7 @@ import pexpect
 import pytest
 import yaml
 
-from support import AUTOMATIC, EXAMPLE, git
+from support import AUTOMATIC, EXAMPLE, ROOT, git
 from update.edits import EDITS
 from update.lifecycle import (
     SETTINGS,
@@ -108,6 +108,24 @@ def test_recopy_leaves_the_owners_files(project: Callable[..., Path]) -> None:
 
 
 # --------------------------------------------------------------------------------------- questions
+
+
+def test_no_answer_of_a_release_is_forgotten() -> None:
+    """Each of its questions is still there, or the default of another one reads its answer."""
+    now = (ROOT / "copier.yml").read_text()
+    for release, commit_ in releases().items():
+        questions = yaml.safe_load(git(ROOT, "show", f"{commit_}:copier.yml"))
+        for name, question in questions.items():
+            if not name.startswith("_") and question.get("when") is not False:
+                assert name in SETTINGS or f"{name} | default(" in now, f"{name} of {release}"
+
+
+def test_every_question_lets_an_update_pass() -> None:
+    for name, question in SETTINGS.items():
+        if not name.startswith("_") and question.get("when") is not False:
+            assert question.get("ask") in (False, f"{{{{ {name} is undefined }}}}"), name
+            # The set-up is told at the first copy, and the domain with it.
+            assert "default" in question or name == "auth0_setup", name
 
 
 def test_new_renamed_retyped_and_stricter_questions_need_no_flag(

@@ -3,16 +3,18 @@
 Each result is compared with a fresh render of the new answers, which the other tests show green.
 """
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support import AUTOMATIC, EXAMPLE
+from support import AUTOMATIC, EXAMPLE, ROOT, run
 from update.edits import EDITS
 from update.lifecycle import (
     Tree,
+    check,
     commit,
     copier_command,
     fresh,
@@ -21,7 +23,8 @@ from update.lifecycle import (
     tree,
     update,
 )
-from update.releases import WORKING
+from update.next_release import CHANGED
+from update.releases import NEXT, WORKING
 
 OURS = next(edit for edit in EDITS if edit.name == ".env edited")
 MANUAL = {"auth0_setup": "manual", "auth0_domain": EXAMPLE["auth0_domain"]}
@@ -107,3 +110,28 @@ def test_a_project_with_every_edit_and_many_switches_is_green(
     )
     assert [edit.name for edit in edits if edit.lost(folder)] == []
     green(folder, mypy_cache)
+
+
+def test_a_package_is_renamed_as_the_docs_say(
+    project: Callable[..., Path], line: Path, tmp_path: Path
+) -> None:
+    folder = project(WORKING)
+    page = (ROOT / "docs" / "update.md").read_text()
+    start = page.index("    git mv src/my_api")
+    commands = page[start : page.index("\n\n", start)]
+    commands = commands.replace("uv run ruff", f"{sys.executable} -m ruff")
+    commands = commands.replace("copier update", f"{sys.executable} -m copier update --defaults")
+    done = run(["sh", "-ec", commands], folder)
+    assert done.returncode == 0, done.stdout
+    wanted = fresh(line, WORKING, tmp_path / "fresh", {"package_name": "orders_api"})
+    # The name that the project has in the README and in the audience is another matter.
+    assert check(folder).returncode == 0
+    names = {name for name in tree(folder) if ".ruff_cache" not in name}
+    assert names == set(tree(wanted))
+    assert (
+        split(tree(folder))[1]["src/orders_api/main.py"] == tree(wanted)["src/orders_api/main.py"]
+    )
+    commit(folder)
+    update(folder, NEXT)
+    assert check(folder).returncode == 0
+    assert CHANGED in (folder / "src/orders_api/auth/guard.py").read_text()
