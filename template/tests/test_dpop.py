@@ -180,12 +180,13 @@ class SharedRedis:
     async def aclose(self) -> None: ...
 
 
-def test_workers_that_share_a_redis_share_used_proofs(probe: Probe, tenant: Tenant) -> None:
-    pytest.importorskip("redis", reason="uv sync --extra redis")
-    workers = [probe(redis_url="redis://127.0.0.1:1/0") for _ in range(2)]
+def test_workers_that_share_a_redis_share_used_proofs(
+    probe: Probe, tenant: Tenant, redis_store: Callable[[object], object]
+) -> None:
+    workers = [probe(), probe()]
     redis = SharedRedis()
     for worker in workers:
-        worker.app.state.guard.proofs.redis = redis  # type: ignore[attr-defined]
+        worker.app.state.guard.proofs = redis_store(redis)  # type: ignore[attr-defined]
     token = tenant.bound_token(READ)
     proof = tenant.proof(token, "GET", URL)
     assert [send(worker, token, proof).status_code for worker in workers] == [200, 401]
