@@ -5,16 +5,17 @@ an answer at once, though the tenant is silent. SIGKILL leaves an executable beh
 """
 
 import os
+import re
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
-from setup.loopback_tenant import MANAGEMENT, Gate
-from setup.workbench import OWN, Machine
+from setup.loopback_tenant import BAD_GATEWAY, MANAGEMENT, Gate, Request
+from setup.workbench import AUDIENCE, OWN, Machine
 
 ALL = ("setup", "--yes", "--test-app", "--docs-app")
 READ_API, READ_APPS = "GET resource-servers", "GET clients"
@@ -58,11 +59,13 @@ def test_every_request_is_known(machine: Machine, via: str) -> None:
     """Else the kills below would miss some."""
     machine.use(via)
     assert machine.run(*ALL, "--via", via).code == 0
-    sent = [
-        f"{request.method} {request.url.partition('?')[0].removeprefix(MANAGEMENT)}"
-        for request in machine.tenant.log
-    ]
-    assert sent == BY_WAY[via]
+    assert _named(machine.tenant.log) == BY_WAY[via]
+
+
+def _named(log: Iterable[Request]) -> list[str]:
+    """The requests, by method and by the kind of what they are about."""
+    paths = [(request.method, request.url.removeprefix(MANAGEMENT)) for request in log]
+    return [f"{method} {re.split(r'[?/]', path)[0] or path}" for method, path in paths]
 
 
 @pytest.mark.parametrize(("via", "number", "after_effect", "how"), list(moments()))
@@ -95,6 +98,57 @@ def test_a_kill_at_a_request(
     assert machine.snapshot() == files
     machine.assert_nothing_twice()
     machine.finish("--via", via)
+
+
+def kill_at(machine: Machine, number: int, after_effect: bool, *arguments: str) -> None:
+    """Run until the tenant holds this request, end the run, then let the request go on."""
+    tenant, gate = machine.tenant, Gate(number, after_effect=after_effect)
+    tenant.gate = gate
+    process = machine.start(*arguments)
+    assert gate.reached.wait(60)
+    process.kill()
+    stderr = process.communicate(timeout=20)[1]
+    assert (process.returncode, "Traceback" in stderr) == (-signal.SIGKILL, False), stderr
+    gate.opened.set()
+    tenant.wait_until_idle()
+
+
+CHANGES = ["PATCH resource-servers", "PATCH client-grants", "PATCH clients"]
+
+
+@pytest.mark.parametrize("after_effect", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("number", range(len(CHANGES)), ids=CHANGES)
+@pytest.mark.parametrize("via", BY_WAY)
+def test_a_kill_at_a_change(machine: Machine, via: str, number: int, after_effect: bool) -> None:
+    """What was complete once, and has lost a part of everything since."""
+    machine.use(via)
+    machine.finish("--via", via)
+    tenant = machine.tenant
+    env = machine.env_file.read_bytes()
+    (api,), (docs,) = tenant.apis(AUDIENCE), tenant.applications("docs")
+    del api["scopes"][1:], docs["callbacks"][1:]
+    grant = next(grant for grant in tenant.grants if grant["audience"] == AUDIENCE)
+    del grant["scope"][1:]
+
+    reads = len(BY_WAY[via]) - len(REQUESTS) + 3
+    before = len(tenant.log)
+    kill_at(machine, before + reads + number, after_effect, *ALL, "--via", via)
+    assert _named(tenant.log[before:])[reads:] == CHANGES[: number + 1]
+    assert machine.env_file.read_bytes() == env
+    machine.finish("--via", via)
+    assert len(docs["callbacks"]) == 2
+    assert machine.env_file.read_bytes() == env
+
+
+@pytest.mark.parametrize("number", [5, 6, 8, 10, 11])
+def test_a_kill_while_there_is_a_twin(machine: Machine, number: int) -> None:
+    """The executable sends a lost POST again, which makes a second application of the same run."""
+    machine.use("cli")
+    machine.tenant.fail(BAD_GATEWAY, "POST", f"{MANAGEMENT}clients", after_effect=True)
+    kill_at(machine, number, False, *ALL)
+    assert len(machine.tenant.applications("test")) == (2 if number < 10 else 1)
+    assert machine.env_file.read_text() == OWN
+    machine.finish()
 
 
 # -------------------------------------------------------------------------------- steps of a file
