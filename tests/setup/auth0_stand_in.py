@@ -106,6 +106,7 @@ class Executable:
 
     def run(self, argv: list[str]) -> int:
         signal.signal(signal.SIGINT, lambda *_: os._exit(130 if self.version >= (1, 34) else 0))
+        signal.alarm(300)  # whatever a test does, nothing is left behind for long
         if self.state["keyring"] == "locked":
             _for_ever()
         if self.state["crash"]:
