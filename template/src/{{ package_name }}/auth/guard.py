@@ -3,8 +3,8 @@
 The SDK (auth0-fastapi-api) is the only verifier: nothing is accepted that it has not verified. The
 guard reads the Authorization header (RFC 6750 2.1, RFC 9449 7.1), refuses what is malformed, sees
 to it that the signing keys are at hand, asks the SDK, and answers as the RFCs say. A verified
-Bearer token is remembered by its SHA-256 until it expires, for REMEMBER seconds at most, and
-forgotten when the keys change.
+Bearer token is remembered by the SHA-256 of its header until it expires, for REMEMBER seconds at
+most, and forgotten when the keys change.
 """
 
 import asyncio
@@ -27,6 +27,7 @@ from fastapi.routing import iter_route_contexts
 from fastapi_plugin import Auth0FastAPI, VerifyAccessTokenError
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection
+from starlette.types import Scope
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from . import dpop, openapi
@@ -48,10 +49,11 @@ class RequireAuth:
         self.scopes = scopes
 
     async def __call__(self, connection: HTTPConnection) -> Claims:
-        guard: Guard = connection.app.state.guard
-        claims: Claims | None = connection.scope.get("auth0.claims")
+        scope = connection.scope
+        guard: Guard = scope["app"].state.guard
+        claims: Claims | None = scope.get("auth0.claims") or guard.recall(scope)
         if claims is None:
-            claims = await guard.authenticate(connection)
+            claims = scope["auth0.claims"] = await guard.authenticate(connection)
         if not self.scopes <= claims.scopes:
             scheme = "dpop" if claims.raw.get("cnf") else "bearer"
             raise guard.refuse(Refused("scope"), connection, scheme, {}, claims.raw, self.scopes)
@@ -137,26 +139,37 @@ class Guard:
 
     # ---------------------------------------------------------------------------- for each request
 
+    def recall(self, scope: Scope) -> Claims | None:
+        """The claims of a remembered Bearer token: the way of most requests, so a short one."""
+        values = field(scope, b"authorization")
+        if len(values) != 1 or len(values[0]) > MAX_TOKEN:
+            return None
+        until, claims = self.remembered.get(sha256(values[0]).digest(), NOT_REMEMBERED)
+        return claims if time.time() < until else None
+
+    def _remember(self, value: bytes, claims: Claims) -> None:
+        if size := self.settings.auth0_token_cache_size:
+            if len(self.remembered) >= size:
+                del self.remembered[next(iter(self.remembered))]
+            until = min(claims.expires_at, time.time() + REMEMBER)
+            self.remembered[sha256(value).digest()] = until, claims
+
     async def authenticate(self, connection: HTTPConnection) -> Claims:
-        """The claims of the request's token, verified once however many dependencies ask."""
+        """The claims of the request's token, verified."""
+        values = field(connection.scope, b"authorization")
         scheme, header, payload = "", Json(), Json()
         try:
-            scheme, token = credentials(field(connection, b"authorization"), self.schemes)
-            digest = sha256(token).digest()
-            until, claims = self.remembered.get(digest, NOT_REMEMBERED)
-            if claims is None or scheme != "bearer" or until <= time.time():
-                header, payload = parse(token)
-                check_header(header, self.settings.auth0_token_dialect)
-                check_claims(payload, self.keys.issuers, self.settings.auth0_audience, time.time())
-                await self.keys.issuers[payload["iss"]].find(header["kid"])
-                if scheme == "bearer":
-                    claims = await self._verify_bearer(token, payload)
-                    self._remember(digest, claims)
-                else:
-                    claims = await self._verify_dpop(token, payload, connection)
+            scheme, token = credentials(values, self.schemes)
+            header, payload = parse(token)
+            check_header(header, self.settings.auth0_token_dialect)
+            check_claims(payload, self.keys.issuers, self.settings.auth0_audience, time.time())
+            await self.keys.issuers[payload["iss"]].find(header["kid"])
+            if scheme == "dpop":
+                return await self._verify_dpop(token, payload, connection)
+            claims = await self._verify_bearer(token, payload)
         except Refused as refused:
             raise self.refuse(refused, connection, scheme, header, payload) from refused
-        connection.scope["auth0.claims"] = claims
+        self._remember(values[0], claims)
         return claims
 
     async def _verify_bearer(self, token: bytes, payload: Json) -> Claims:
@@ -168,17 +181,11 @@ class Guard:
             raise Refused("signature") from error
         return self._view(verified, payload)
 
-    def _remember(self, digest: bytes, claims: Claims) -> None:
-        if size := self.settings.auth0_token_cache_size:
-            if len(self.remembered) >= size:
-                del self.remembered[next(iter(self.remembered))]
-            self.remembered[digest] = min(claims.expires_at, time.time() + REMEMBER), claims
-
     async def _verify_dpop(self, token: bytes, payload: Json, connection: HTTPConnection) -> Claims:
         cnf = payload.get("cnf")
         if not (isinstance(cnf, dict) and isinstance(cnf.get("jkt"), str)):
             raise Refused("unbound_token")
-        proofs = field(connection, b"dpop")
+        proofs = field(connection.scope, b"dpop")
         proof_claims = dpop.check_proof(proofs)
         try:
             verified = await self.sdk.api_client.verify_request(
@@ -234,9 +241,9 @@ async def token_first(request: Request, error: Exception) -> Response:
     return await request_validation_exception_handler(request, cast(Any, error))
 
 
-def field(connection: HTTPConnection, name: bytes) -> list[bytes]:
+def field(scope: Scope, name: bytes) -> list[bytes]:
     """The values of a header, one for each time that it was sent."""
-    return [value for key, value in connection.scope["headers"] if key == name]
+    return [value for key, value in scope["headers"] if key == name]
 
 
 def credentials(values: list[bytes], schemes: Container[str]) -> tuple[str, bytes]:
@@ -247,6 +254,4 @@ def credentials(values: list[bytes], schemes: Container[str]) -> tuple[str, byte
     name = scheme.decode("latin-1").lower()
     if not token or name not in schemes:
         raise Refused("no_credentials")
-    if len(token) > MAX_TOKEN:
-        raise Refused("token_too_long")
     return name, token.strip(b" ")
