@@ -475,25 +475,32 @@ class Executable:
 def _exchange(
     method: str, url: str, headers: dict[str, str], body: str | None
 ) -> tuple[int, str, str]:
-    """One request without a time limit, as the real one; status, rate limit's end, content."""
-    import http.client
+    """One request without a time limit, as the real one; status, rate limit's end, content.
+
+    By hand, since to load http.client takes as long as all the rest of a call.
+    """
+    import socket
     import ssl
 
     host, _, path = url.removeprefix("https://").partition("/")
     name, _, port = host.partition(":")
     if name not in ("localhost", "127.0.0.1"):
         raise ConnectionAbortedError(name)
-    context = ssl.create_default_context()
-    connection = http.client.HTTPSConnection(name, int(port), context=context)
-    try:
-        connection.request(method, "/" + path, None if body is None else body.encode(), headers)
-        answer = connection.getresponse()
-        content = answer.read().decode()
-        return answer.status, answer.getheader("X-RateLimit-Reset") or "", content
-    except http.client.HTTPException as error:
-        raise ConnectionResetError(str(error)) from None
-    finally:
-        connection.close()
+    content = (body or "").encode()
+    headers = {"Host": host, "Connection": "close", "Content-Length": str(len(content)), **headers}
+    lines = [f"{method} /{path} HTTP/1.1", *(f"{key}: {value}" for key, value in headers.items())]
+    tls = ssl.create_default_context()
+    with (
+        socket.create_connection((name, int(port))) as plain,
+        tls.wrap_socket(plain, server_hostname=name) as connection,
+    ):
+        connection.sendall("\r\n".join([*lines, "", ""]).encode() + content)
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    head, found, text = answer.partition(b"\r\n\r\n")
+    if not found:
+        raise ConnectionResetError("no answer")
+    reset = re.search(rb"(?i)^x-ratelimit-reset: *(\S+)", head, re.MULTILINE)
+    return int(head.split()[1]), reset[1].decode() if reset else "", text.decode()
 
 
 def _transport_error(error: OSError, url: str) -> str:
