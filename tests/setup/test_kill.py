@@ -8,7 +8,9 @@ import os
 import re
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -91,6 +93,7 @@ def test_a_kill_at_a_request(
         assert ("nothing was changed" in stderr) == (not wrote)
         assert stderr.splitlines()[-1].strip()
         assert "next: Run" in stderr
+        wait_until_ended(process.pid)
     assert "Done" not in stdout
     gate.opened.set()
     tenant.wait_until_idle()
@@ -98,6 +101,24 @@ def test_a_kill_at_a_request(
     assert machine.snapshot() == files
     machine.assert_nothing_twice()
     machine.finish("--via", via)
+
+
+def wait_until_ended(group: int) -> None:
+    """Until nothing of the process group lives: no executable that waits for the tenant."""
+    deadline = time.monotonic() + 5
+    while _lives(group):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def _lives(group: int) -> bool:
+    # Not os.killpg(group, 0): in a container, nobody may bury the dead. Without /proc: unknown.
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            state, _, its_group = path.read_text().rpartition(")")[2].split()[:3]
+            if its_group == str(group) and state != "Z":
+                return True
+    return False
 
 
 def kill_at(machine: Machine, number: int, after_effect: bool, *arguments: str) -> None:
