@@ -361,12 +361,12 @@ class LoopbackTenant:
             return _missing(kind)
         if method == "DELETE":
             items.remove(found)
+            if kind == "clients":
+                self.grants[:] = [g for g in self.grants if g["client_id"] != key]
             return Answer(204)
-        return (
-            Answer(200, self._shown(kind, found, query, scopes))
-            if method == "GET"
-            else (self._update(kind, found, body))
-        )
+        if method == "GET":
+            return Answer(200, self._shown(kind, found, query, scopes))
+        return self._update(kind, found, body)
 
     def _list(self, kind: str, query: Mapping[str, str], scopes: frozenset[str]) -> Answer:
         found = [item for item in getattr(self, KINDS[kind]) if _wanted(item, query)]
@@ -594,7 +594,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(content)
 
-    do_POST = do_PATCH = do_DELETE = do_PUT = do_GET
+    do_POST = do_PATCH = do_DELETE = do_GET
 
     def _reset(self) -> None:
         """Cut the connection without a goodbye."""
