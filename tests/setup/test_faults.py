@@ -4,6 +4,7 @@ Whatever happens: no traceback, the cause and the next step are named, .env is w
 project changes, and the next run completes the job without a duplicate.
 """
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -135,7 +136,8 @@ def test_a_fault(machine: Machine, place: Place, case: Case, way: str) -> None:
         times=case.times,
         after_effect=case.after_effect,
     )
-    done = machine.setup("--via", via, "--timeout", case.timeout)
+    form = ["--json"] if way == OLD else []
+    done = machine.setup("--via", via, "--timeout", case.timeout, *form)
 
     expected = 1 if case.code == 3 and not place.first else case.code
     assert done.code == expected, done
@@ -146,6 +148,9 @@ def test_a_fault(machine: Machine, place: Place, case: Case, way: str) -> None:
     else:
         machine.assert_complete()
     assert machine.snapshot() == files
+    if form:
+        report = json.loads(done.stdout)
+        assert (report["exit_code"], bool(report["error"])) == (done.code, done.code != 0)
     if done.code:
         machine.finish("--via", via)
 

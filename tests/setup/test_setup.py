@@ -16,7 +16,9 @@ def test_all_is_created_once(machine: Machine, via: str) -> None:
     assert done.code == 0, done
     machine.assert_complete()
     assert machine.snapshot() == files
-    assert machine.tenant.applications("test")[0]["client_secret"] not in done.said
+    secret = machine.tenant.applications("test")[0]["client_secret"]
+    assert secret not in done.said
+    assert not any(secret in argument for call in machine.calls for argument in call)
 
     writes, calls = machine.tenant.writes, len(machine.calls)
     env = machine.env_file.stat()
