@@ -43,14 +43,14 @@ def isolate(home: Path) -> None:
 
 def make_template(folder: Path) -> Path:
     """The last commit of this repository as the old release, and a new one made from it."""
-    run("git", "clone", "--quiet", "--no-tags", str(ROOT), str(folder))
+    run("git", "clone", "--quiet", "--no-local", "--no-tags", str(ROOT), str(folder))
     git(folder, "tag", OLD)
     python = [path for path in sorted((folder / "template").rglob("*.py")) if path.is_file()]
     for path in python[::5]:
         path.write_text(path.read_text(encoding="utf-8") + "\n\n# Changed.\n", encoding="utf-8")
     git(folder, "commit", "--quiet", "--all", "--message", "A new release")
     git(folder, "tag", NEW)
-    git(folder, "gc", "--quiet", "--prune=now")  # One pack, as a server sends it.
+    git(folder, "repack", "-a", "-d", "--quiet")  # One pack, as a server sends it.
     return folder
 
 

@@ -1,7 +1,6 @@
-"""Take the picture of docs/swagger-login.md: python tests/guard/screenshot.py PROJECT PICTURE.
+"""Take the pictures of Swagger in the docs: python tests/guard/screenshot.py PROJECT docs/images.
 
-PROJECT is a rendered project whose environment has playwright and fastapi-offline; its package is
-found by its name in src.
+PROJECT is a rendered project; playwright, fastapi-offline and Chromium must be there.
 """
 
 import importlib
@@ -15,8 +14,8 @@ from guard import swagger
 from guard.serving import served, settings
 
 
-def main(project: Path, picture: Path) -> None:
-    """Push Authorize, as a reader of the documentation would, and take the picture."""
+def main(project: Path, pictures: Path) -> None:
+    """Push Authorize, log in, call a route: a picture before, and one after."""
     [package] = [folder.name for folder in (project / "src").iterdir() if folder.is_dir()]
     sys.path[:0] = [str(project / "src"), str(project / "tests")]
     modules = SimpleNamespace(settings=importlib.import_module(f"{package}.settings"))
@@ -24,10 +23,17 @@ def main(project: Path, picture: Path) -> None:
     chosen = settings(modules, tenant, auth0_docs_client_id="docs-client")
     app = importlib.import_module(f"{package}.main").create_app(chosen, fetch=tenant.fetch)
     with served(app) as (host, port), swagger.browser() as context:
+        swagger.LoginPages(tenant, context)
         page = context.new_page()
         page.goto(f"http://{host}:{port}/docs")
         swagger.open_dialog(page)
-        page.screenshot(path=picture)
+        page.screenshot(path=pictures / "swagger-authorize.png")
+        page.locator(".modal-ux .btn-done").click()
+        swagger.log_in(page)
+        page.locator(".modal-ux .btn-done").click()
+        swagger.try_out(page, "/api/profile")
+        page.locator("[data-path='/api/profile']").evaluate("route => route.scrollIntoView()")
+        page.screenshot(path=pictures / "swagger-login.png")
 
 
 if __name__ == "__main__":

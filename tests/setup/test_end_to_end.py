@@ -115,18 +115,33 @@ def check_doctor(machine: Machine, via: str) -> None:
     assert not re.search(r"^(warning|failure)", done.stdout, re.MULTILINE), done
 
 
-@pytest.mark.parametrize("via", ["cli", "api"])
-@pytest.mark.parametrize("authorization", ["scopes", "permissions"])
+SCOPES, PERMISSIONS = {"authorization": "scopes"}, {"authorization": "permissions"}
+PROFILE = {"token_dialect": "rfc9068_profile"}
+
+
+@pytest.mark.parametrize(
+    ("answers", "dialect", "via"),
+    [
+        (SCOPES, "access_token", "cli"),
+        (SCOPES, "access_token", "api"),
+        (PERMISSIONS, "access_token_authz", "cli"),
+        (PERMISSIONS, "access_token_authz", "api"),
+        (SCOPES | PROFILE, "rfc9068_profile", "cli"),
+        (PERMISSIONS | PROFILE, "rfc9068_profile_authz", "api"),
+    ],
+    ids=lambda value: None if isinstance(value, dict) else value,
+)
 def test_a_new_project_answers(
     tenant: LoopbackTenant,
     certificates: Path,
     plain_template: Path,
     tmp_path: Path,
-    authorization: str,
+    answers: dict[str, str],
+    dialect: str,
     via: str,
 ) -> None:
     machine = Machine(tmp_path, tenant, certificates)
-    render(plain_template, machine.project, AUTOMATIC | {"authorization": authorization})
+    render(plain_template, machine.project, AUTOMATIC | answers)
     machine.env_file.write_text(OWN)
     machine.use(via)
 
@@ -136,8 +151,8 @@ def test_a_new_project_answers(
     assert done.code == 0, done
     machine.assert_complete()
     (api,) = tenant.apis(AUDIENCE)
-    dialect = "access_token_authz" if authorization == "permissions" else "access_token"
-    assert (api["enforce_policies"], api["token_dialect"]) == (dialect.endswith("z"), dialect)
+    assert api["enforce_policies"] == (answers["authorization"] == "permissions")
+    assert api["token_dialect"] == dialect
 
     check_doctor(machine, via)
     check_api(machine)

@@ -59,7 +59,7 @@ def ended_versions() -> dict[str, str]:
 def build_template(folder: Path) -> Path:
     """A clone of the repository with a tag for each release, for WORKING and for NEXT."""
     if releases():
-        git(ROOT, "clone", "--quiet", str(ROOT), str(folder))
+        git(ROOT, "clone", "--quiet", "--no-local", str(ROOT), str(folder))
         for tag, commit in releases().items():
             git(folder, "tag", "--force", tag, git(ROOT, "rev-parse", f"{commit}^{{commit}}"))
         clear(folder)
@@ -69,7 +69,7 @@ def build_template(folder: Path) -> Path:
     change_everything(folder)
     commit_all(folder, "The next release")
     git(folder, "tag", NEXT)
-    git(folder, "gc", "--quiet", "--prune=now")  # One pack: Copier clones it up to five times.
+    git(folder, "repack", "-a", "-d", "--quiet")  # Copier clones it up to five times an update.
     return folder
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from support import run, uv
 from update.edits import EDITS, Edit
 from update.lifecycle import check, commit, green, update
 from update.releases import NEXT, WORKING, has_history, releases
@@ -42,6 +43,22 @@ def test_a_project_with_every_edit_is_green(
     update(folder, new)
     assert [edit.name for edit in edits if edit.lost(folder)] == []
     green(folder, mypy_cache)
+
+
+@pytest.mark.parametrize(
+    ("option", "comment"), [([], "# `uv add` puts"), (["--dev"], "# `uv add --dev` puts")]
+)
+def test_uv_puts_dependencies_where_updates_do_not_meddle(
+    project: Callable[..., Path], option: list[str], comment: str
+) -> None:
+    """uv sorts them in where the others are sorted, between lines that releases change."""
+    folder = project(WORKING)
+    for name in ("zope-interface", "boltons"):
+        done = run([uv(), "add", "--frozen", *option, name], folder)
+        assert done.returncode == 0, done.stdout
+    lines = (folder / "pyproject.toml").read_text().splitlines()
+    [at] = [number for number, line in enumerate(lines) if comment in line]
+    assert [line.strip() for line in lines[at + 1 : at + 3]] == ['"zope-interface",', '"boltons",']
 
 
 def test_the_releases_are_known() -> None:

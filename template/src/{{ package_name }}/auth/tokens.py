@@ -103,6 +103,7 @@ def view(claims: Mapping[str, Any], authorization: str) -> Claims:
 
 
 def _seconds(payload: Json, name: str) -> float:
+    """A time in seconds since 1970 (NumericDate, RFC 7519 2), before the year 33658."""
     value = payload.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e12:
         raise Refused("claims")
