@@ -77,6 +77,18 @@ def sdk(tenant: Any, fetch: Fetch) -> FastAPI:
     return one_route(auth0.require_auth())
 
 
+def sdk_with_keys(tenant: Any, fetch: Fetch) -> FastAPI:
+    """Auth0's SDK with the keys of a guard at hand, and nothing else: what it takes to verify."""
+    app = guard(tenant, fetch)
+
+    async def verified(request: Request) -> dict[str, Any]:
+        client = app.state.guard.sdk.api_client
+        claims: dict[str, Any] = await client.verify_access_token(bearer(request))
+        return claims
+
+    return one_route(verified, lifespan=lambda _: app.router.lifespan_context(app))
+
+
 def bearer(request: Request) -> str:
     """The token of the Authorization header."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
@@ -132,6 +144,7 @@ APPS: dict[str, Build] = {
     "no-op dependency": no_op,
     "guard": guard,
     "SDK alone": sdk,
+    "SDK, keys at hand": sdk_with_keys,
     "PyJWT by hand": pyjwt,
     "joserfc by hand": joserfc,
 }

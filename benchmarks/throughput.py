@@ -18,7 +18,14 @@ from apps import PATH
 from harness import Target, print_table, print_targets, rendered_project, say_where, spread
 from servers import Options, Server, pin, served
 
-SERVED = ["open route", "guard", "SDK alone", "PyJWT by hand", "joserfc by hand"]
+SERVED = [
+    "open route",
+    "no-op dependency",
+    "guard",
+    "SDK alone",
+    "PyJWT by hand",
+    "joserfc by hand",
+]
 
 
 def main() -> None:

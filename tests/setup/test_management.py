@@ -128,7 +128,7 @@ def test_a_state(machine: Machine, name: str) -> None:
     assert (report(done.stdout)["code"], done.code) == (state.error, state.code), done
     done.says("error:", *state.says, "next:")
     assert not SECRET.search(done.said)
-    assert machine.tenant.writes == []
+    assert {write.status for write in machine.tenant.writes} <= {403}
     assert (machine.snapshot(), machine.env_file.read_bytes()) == (files, env)
 
     machine.environment.clear()

@@ -205,7 +205,7 @@ class Guard:
     def _view(self, verified: Json, payload: Json) -> Claims:
         if verified != payload:  # what was checked must be what was verified
             raise Refused("signature")
-        return view(verified, self.settings.auth0_authorization)
+        return view(payload, self.settings.auth0_authorization)
 
     def refuse(
         self,

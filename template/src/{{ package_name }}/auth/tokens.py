@@ -81,8 +81,8 @@ def check_claims(payload: Json, issuers: Container[str], audience: str, now: flo
         raise Refused("not_yet_valid")
 
 
-def view(claims: Mapping[str, Any], authorization: str) -> Claims:
-    """A verified token as routes see it; `authorization` names the claim that holds the grants."""
+def view(claims: Json, authorization: str) -> Claims:
+    """Verified claims as routes see them; `authorization` names the claim that has the grants."""
     client_id = claims.get("azp", claims.get("client_id"))  # Auth0's name, RFC 9068's name
     granted = claims.get("permissions", [])
     if authorization == "scopes":
@@ -98,7 +98,7 @@ def view(claims: Mapping[str, Any], authorization: str) -> Claims:
         scopes=frozenset(granted),
         client_id=client_id,
         expires_at=int(claims["exp"]),
-        raw=MappingProxyType(dict(claims)),
+        raw=MappingProxyType(claims),
     )
 
 
