@@ -83,7 +83,7 @@ def test_invented_key_ids_cause_one_refetch_in_a_while(probe: Probe, tenant: Ten
     clock = Clock(client, tenant)
     assert status(client, tenant) == 200
     tenant.fetches.clear()
-    for number in range(100):
+    for number in range(20):
         assert status(client, tenant, header={"kid": f"invented-{number}"}) == 401
     assert tenant.fetches.count(tenant.jwks_uri) == 1
     clock += 11
@@ -119,16 +119,16 @@ def test_an_outage_does_not_matter_for_a_day(probe: Probe, tenant: Tenant) -> No
     clock = Clock(client, tenant)
     assert status(client, tenant, jti="0") == 200
     tenant.down = True
-    for hour in range(1, 24):
-        clock += HOUR
-        assert status(client, tenant, jti=str(hour)) == 200
+    for number in range(1, 5):
+        clock += 5 * HOUR
+        assert status(client, tenant, jti=str(number)) == 200
     assert client.app.state.guard.ready()  # type: ignore[attr-defined]
     settle(client, tenant)
     fetches = len(tenant.fetches)
     for number in range(10):
         assert status(client, tenant, jti=f"again {number}") == 200
     assert len(tenant.fetches) == fetches  # not one for each request
-    clock += 2 * HOUR
+    clock += 5 * HOUR
     assert status(client, tenant, jti="after a day") == 503
     assert not client.app.state.guard.ready()  # type: ignore[attr-defined]
 

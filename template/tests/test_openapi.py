@@ -22,17 +22,18 @@ def document(client: TestClient) -> Any:
 def test_each_guarded_route_shows_its_scopes_and_refusals(probe: Probe) -> None:
     paths = document(probe())["paths"]
     assert "security" not in paths["/open"]["get"]
-    assert paths["/any"]["get"]["security"] == [{"auth0": []}]
-    assert paths["/read"]["get"]["security"] == [{"auth0": [READ]}]
-    assert paths["/write"]["post"]["security"] == [{"auth0": [READ, WRITE]}]
+    assert paths["/any"]["get"]["security"] == [{"auth0": []}, {"dpop": []}]
+    assert paths["/read"]["get"]["security"] == [{"auth0": [READ]}, {"dpop": [READ]}]
+    assert paths["/write"]["post"]["security"][0] == {"auth0": [READ, WRITE]}
     assert set(paths["/any"]["get"]["responses"]) == {"200", "401", "503"}
-    assert set(paths["/write"]["post"]["responses"]) == {"200", "401", "403", "422", "503"}
+    answers = {"200", "400", "401", "403", "422", "503"}
+    assert set(paths["/write"]["post"]["responses"]) == answers
     lacking = paths["/write"]["post"]["responses"]["403"]["description"]
     assert "`read:things`, `write:things`" in lacking
 
 
 def test_without_a_client_id_the_button_takes_a_pasted_token(probe: Probe) -> None:
-    client = probe()
+    client = probe(auth0_dpop="off")
     schemes = document(client)["components"]["securitySchemes"]
     assert schemes == {"auth0": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
     assert "initOAuth" not in client.get("/docs").text
@@ -57,9 +58,13 @@ def test_with_a_client_id_the_button_logs_in_with_pkce_and_audience(
     assert "secret" not in page.lower()
 
 
-def test_a_dpop_only_api_says_so(probe: Probe) -> None:
-    schemes = document(probe(auth0_dpop="required"))["components"]["securitySchemes"]
-    assert schemes["auth0"]["scheme"] == "DPoP"
+@pytest.mark.parametrize(
+    ("dpop", "accepted"),
+    [("off", ["bearer"]), ("accepted", ["bearer", "DPoP"]), ("required", ["DPoP"])],
+)
+def test_each_accepted_scheme_is_declared(probe: Probe, dpop: str, accepted: list[str]) -> None:
+    schemes = document(probe(auth0_dpop=dpop))["components"]["securitySchemes"]
+    assert [scheme["scheme"] for scheme in schemes.values()] == accepted
 
 
 def test_documentation_can_be_off(probe: Probe) -> None:
@@ -88,7 +93,7 @@ def test_whatever_is_sent_the_api_answers_as_documented(app: FastAPI, tenant: Te
 def attack(operation: Any, tenant: Tenant) -> None:
     """Send what the document allows and what it does not, with a good token and without one."""
     needs = operation.definition.raw.get("security", [])
-    grants = [scope for need in needs for scope in need["auth0"]]
+    grants = {scope for need in needs for scopes in need.values() for scope in scopes}
 
     @settings(max_examples=2, deadline=None, database=None)
     @given(case=operation.as_strategy())

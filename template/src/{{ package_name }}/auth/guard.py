@@ -23,8 +23,10 @@ from fastapi.exception_handlers import (
     request_validation_exception_handler,
 )
 from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
 from fastapi.routing import iter_route_contexts
 from fastapi_plugin import Auth0FastAPI, VerifyAccessTokenError
+from starlette.exceptions import HTTPException as BaseHTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
@@ -39,6 +41,7 @@ from .tokens import MAX_TOKEN, Claims, Json, check_claims, check_header, parse, 
 REMEMBER = FRESH  # so that a token signed with a revoked key is not trusted longer than the key
 NOT_REMEMBERED: tuple[float, Claims | None] = (0.0, None)
 SCHEMES = {"off": {"bearer"}, "accepted": {"bearer", "dpop"}, "required": {"dpop"}}
+BODY_REFUSED = {400, 413}  # by FastAPI, before it asks dependencies: not to be parsed, too long
 SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 3.3
 
 
@@ -55,8 +58,9 @@ class RequireAuth:
         if claims is None:
             claims = scope["auth0.claims"] = await guard.authenticate(connection)
         if not self.scopes <= claims.scopes:
-            scheme = "dpop" if claims.raw.get("cnf") else "bearer"
-            raise guard.refuse(Refused("scope"), connection, scheme, {}, claims.raw, self.scopes)
+            scheme, token = credentials(field(scope, b"authorization"), guard.schemes)
+            told = parse(token)
+            raise guard.refuse(Refused("scope"), connection, scheme, *told, self.scopes)
         return claims
 
 
@@ -109,6 +113,7 @@ class Guard:
         app.state.guard = self
         openapi.declare(app, self.settings, scopes, needed_scopes)
         app.add_exception_handler(RequestValidationError, token_first)
+        app.add_exception_handler(BaseHTTPException, token_first)
         if self.settings.trusted_proxies:
             app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=self.settings.trusted_proxies)
         if self.settings.cors_origins:
@@ -230,15 +235,28 @@ def needed_scopes(dependency: object) -> frozenset[str] | None:
 
 async def token_first(request: Request, error: Exception) -> Response:
     """Who lacks a token learns only that: FastAPI parses the body before it asks dependencies."""
-    routes = iter_route_contexts(request.app.routes)
-    called = [route for route in routes if route.endpoint is request.scope["endpoint"]]
     try:
-        for call in openapi.calls(called[0].dependant):
-            if isinstance(call, RequireAuth):
-                await call(request)
+        if isinstance(error, BaseHTTPException):
+            if error.status_code in BODY_REFUSED and "auth0.claims" not in request.scope:
+                await ask_guards(request)
+            return await http_exception_handler(request, error)
+        await ask_guards(request)
+        return await request_validation_exception_handler(request, cast(Any, error))
     except HTTPException as refused:
         return await http_exception_handler(request, refused)
-    return await request_validation_exception_handler(request, cast(Any, error))
+    except (ValueError, RecursionError):  # the error quotes what JSON cannot say, such as NaN
+        detail = [{"type": "json_invalid", "loc": ["body"], "msg": "The body is not valid"}]
+        return JSONResponse({"detail": detail}, 422)
+
+
+async def ask_guards(request: Request) -> None:
+    """Let each guard of the route refuse the request."""
+    routes = iter_route_contexts(request.app.routes)
+    called = [route for route in routes if route.endpoint is request.scope["endpoint"]]
+    for route in called[:1]:
+        for call in openapi.calls(route.dependant):
+            if isinstance(call, RequireAuth):
+                await call(request)
 
 
 def field(scope: Scope, name: bytes) -> list[bytes]:

@@ -19,7 +19,6 @@ from .settings import AuthSettings
 Json = dict[str, Any]
 Needs = Callable[[object], frozenset[str] | None]  # a dependency: the scopes it needs, if it guards
 
-SCHEME = "auth0"
 REFUSAL = {
     "type": "object",
     "required": ["detail"],
@@ -57,31 +56,37 @@ def declare(app: FastAPI, settings: AuthSettings, scopes: type[StrEnum], needs: 
     def openapi() -> Json:
         document = build()
         components = document.setdefault("components", {})
-        if SCHEME not in components.setdefault("securitySchemes", {}):
-            components["securitySchemes"][SCHEME] = security_scheme(settings, described)
-            components.setdefault("schemas", {})["AuthRefusal"] = REFUSAL
+        if "AuthRefusal" not in components.setdefault("schemas", {}):
+            components["schemas"]["AuthRefusal"] = REFUSAL
+            schemes = security_schemes(settings, described)
+            components.setdefault("securitySchemes", {}).update(schemes)
             for operation, needed in guarded(app, document, needs):
-                operation["security"] = [{SCHEME: sorted(needed)}]
-                for status, response in refusals(needed).items():
+                operation["security"] = [{name: sorted(needed)} for name in schemes]
+                answers = refusals(needed)
+                if "requestBody" in operation:
+                    answers["400"] = {"description": "The body cannot be parsed"}
+                for status, response in answers.items():
                     operation["responses"].setdefault(status, response)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def security_scheme(settings: AuthSettings, scopes: dict[str, str]) -> Json:
-    """How a client proves who it is, in OpenAPI's words."""
-    if settings.auth0_dpop == "required":
-        return {"type": "http", "scheme": "DPoP", "description": "RFC 9449: token and proof"}
-    if not settings.auth0_docs_client_id:
-        return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+def security_schemes(settings: AuthSettings, scopes: dict[str, str]) -> Json:
+    """How a client proves who it is, in OpenAPI's words: one entry for each accepted scheme."""
     issuer = f"https://{settings.auth0_domain}"
     flow = {
         "authorizationUrl": f"{issuer}/authorize",
         "tokenUrl": f"{issuer}/oauth/token",
         "scopes": scopes,
     }
-    return {"type": "oauth2", "flows": {"authorizationCode": flow}}
+    bearer: Json = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+    if settings.auth0_docs_client_id:
+        bearer = {"type": "oauth2", "flows": {"authorizationCode": flow}}
+    dpop = {"type": "http", "scheme": "DPoP", "description": "RFC 9449: a token and a proof"}
+    schemes = {"auth0": bearer, "dpop": dpop}
+    refused = {"off": "dpop", "required": "auth0"}.get(settings.auth0_dpop)
+    return {name: scheme for name, scheme in schemes.items() if name != refused}
 
 
 def guarded(app: FastAPI, document: Json, needs: Needs) -> Iterator[tuple[Json, set[str]]]:
