@@ -1,12 +1,20 @@
 """Every validator, with values that it has to take and values that it has to refuse and explain."""
 
+import re
+import tomllib
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import copier
 import pytest
+from packaging.markers import Marker
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
-from support import AUTOMATIC, EXAMPLE, QUESTIONS, render
+from support import AUTOMATIC, EXAMPLE, QUESTIONS, ROOT, render
+
+ALWAYS = Marker("python_version > '3'")
 
 GOOD: dict[str, list[Any]] = {
     "project_name": ["My API", "orders", "Ada's API (v2)", "Größe 9", "A" * 60],
@@ -82,6 +90,8 @@ BAD: dict[str, list[tuple[Any, str]]] = {
         ("test", "taken by Python or a dependency"),
         ("json", "taken by Python or a dependency"),
         ("match", "taken by Python or a dependency"),
+        ("typing_extensions", "taken by Python or a dependency"),
+        ("memory_tenant", "taken by Python or a dependency"),
     ],
     "auth0_setup": [("bogus", "Invalid choice"), ("Manual", "Invalid choice")],
     "auth0_audience": [
@@ -239,3 +249,26 @@ def test_every_question_explains_itself() -> None:
         if question.get("when") is not False:
             assert question.get("help"), name
             assert "default" in question or name == "auth0_setup", name
+
+
+def distributions(requirements: list[str], found: set[str]) -> set[str]:
+    """The installed distributions among requirements and what these require."""
+    installed = {canonicalize_name(one.name) for one in metadata.distributions()}
+    for requirement in map(Requirement, requirements):
+        name, wanted = canonicalize_name(requirement.name), requirement.marker or ALWAYS
+        if name in installed - found and wanted.evaluate({"extra": "standard"}):
+            found.add(name)
+            distributions(metadata.requires(name) or [], found)
+    return found
+
+
+def test_no_dependency_can_be_shadowed() -> None:
+    """Neither as a module nor, since the project is named after its package, as a distribution."""
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+    found = distributions(groups["rendered"], set())
+    modules = metadata.packages_distributions().items()
+    names = {name for name, of in modules if found & {canonicalize_name(one) for one in of}}
+    names |= {name.replace("-", "_") for name in found}
+    possible = {name for name in names if re.fullmatch("[a-z](_?[a-z0-9])*", name)}
+    by_mistake = {"build", "docs", "py", "requirements", "wheelhouse"}  # top folders of a wheel
+    assert possible - by_mistake <= set(QUESTIONS["reserved_names"]["default"].split())

@@ -50,10 +50,10 @@ QUESTIONS = [
         "  default: \"{{ 'ends_tls' if behind_proxy | default(false) else 'none' }}\"",
     ),
     # Stricter, for new projects only.
-    (r"^  default: 1$", "  default: 2"),
+    (r"^  default: 2$", "  default: 3"),
     (
         r"(\{%- if) not (resource \| regex_search)",
-        r"\1 rules >= 2 and resource | length < 2 -%}at least two letters{% elif not \2",
+        r"\1 rules >= 3 and resource | length < 2 -%}at least two letters{% elif not \2",
     ),
     # New.
     (

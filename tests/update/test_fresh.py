@@ -146,6 +146,16 @@ def test_new_renamed_retyped_and_stricter_questions_need_no_flag(
     assert "\nTRUSTED_PROXIES=" in (folder / ".env.example").read_text()
 
 
+@pytest.mark.parametrize("old", [release for release in releases() if release == "v0.1.0"])
+def test_a_project_keeps_a_name_that_is_reserved_by_now(
+    project: Callable[..., Path], old: str
+) -> None:
+    folder = project(old, package_name="memory_tenant")
+    update(folder, WORKING)
+    stored = answers_of(folder)
+    assert (stored["_commit"], stored["package_name"]) == (WORKING, "memory_tenant")
+
+
 def test_a_new_project_meets_the_stricter_rule(line: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="at least two letters"):
         fresh(line, NEXT, tmp_path / "project", {"resource": "b"})
