@@ -1,43 +1,43 @@
 """The time from the end of `uv sync` to the first green test of a fresh project, and to the last.
 
-    python3 hooks/bootstrap.py run benchmarks/first_test.py [rounds]
+    python3 hooks/bootstrap.py run benchmarks/first_test.py [--rounds 5]
 
 Target: at most 5 s to the first. Each round has a new environment, so nothing is compiled yet.
 """
 
+import argparse
 import os
-import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
-import copier
-import yaml
+from harness import Target, print_table, print_targets, rendered_project, say_where
 
-ROOT = Path(__file__).resolve().parents[1]
 UV = os.environ.get("UV", "uv")
-TARGET = 5.0
+BOUND = 5.0
 
 
-def main(rounds: int = 5) -> None:
-    answers = yaml.safe_load((ROOT / "example-answers.yml").read_text(encoding="utf-8"))
-    command = ["git", "-C", str(ROOT), "rev-parse", "HEAD"]
-    head = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-    times = []
-    with tempfile.TemporaryDirectory() as folder:
-        for number in range(rounds):
-            project = Path(folder) / f"project-{number}"
-            copier.run_copy(str(ROOT), project, answers, vcs_ref=head, defaults=True, quiet=True)
-            subprocess.run([UV, "sync", "--quiet"], cwd=project, check=True)
-            times.append(first_and_last(project))
-            shutil.rmtree(project)
+def main() -> None:
+    parser = argparse.ArgumentParser(description="The first green test after uv sync.")
+    parser.add_argument("--rounds", type=int, default=5)
+    rounds = parser.parse_args().rounds
+    say_where()
+    times = [one_round() for _ in range(rounds)]
     first, last = (statistics.median(column) for column in zip(*times, strict=True))
-    print(f"median of {rounds} rounds; target: {TARGET} s or less to the first green test\n")
-    print(f"first green test   {first:5.2f} s")
-    print(f"last test          {last:5.2f} s")
+    print_table(
+        ["seconds after uv sync", "median"],
+        [["first green test", f"{first:.2f}"], ["last test", f"{last:.2f}"]],
+    )
+    print_targets(Target("first green test", first, BOUND, " s"))
+
+
+def one_round() -> tuple[float, float]:
+    """Render, install, test."""
+    with rendered_project() as project:
+        subprocess.run([UV, "sync", "--quiet"], cwd=project, check=True)
+        return first_and_last(project)
 
 
 def first_and_last(project: Path) -> tuple[float, float]:
@@ -55,4 +55,4 @@ def first_and_last(project: Path) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main()

@@ -1,11 +1,12 @@
 """What `setup --dry-run` takes of its own, beyond the calls of `auth0` that it makes.
 
-    python3 hooks/bootstrap.py run benchmarks/set_up.py [rounds]
+    python3 hooks/bootstrap.py run benchmarks/set_up.py [--rounds 15]
 
 Target: at most 0.5 s. A stand-in for the executable talks to a tenant on loopback over HTTPS; each
 round runs the command, then the same calls one after the other, which is what they cost alone.
 """
 
+import argparse
 import shutil
 import statistics
 import subprocess
@@ -28,7 +29,10 @@ from setup.workbench import Machine  # noqa: E402
 TARGET = 0.5
 
 
-def main(rounds: int = 15) -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser(description="The own time of setup --dry-run.")
+    parser.add_argument("--rounds", type=int, default=15)
+    rounds = parser.parse_args().rounds
     say_where()
     authority = trustme.CA()
     with (
@@ -87,4 +91,4 @@ def seconds(machine: Machine, command: Sequence[str]) -> float:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main()
