@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx2
+import pytest
 from fastapi.testclient import TestClient
 
 from memory_tenant import Tenant, ec_key, public_jwk, rsa_key
@@ -112,6 +113,25 @@ def test_keys_are_refreshed_in_the_background(probe: Probe, tenant: Tenant) -> N
     assert status(client, tenant, jti="2") == 200
     settle(client, tenant)
     assert tenant.fetches == [tenant.discovery_url, tenant.jwks_uri]
+
+
+def test_keys_are_fetched_again_and_again_without_any_request(
+    probe: Probe, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = type(probe().app.state.guard.keys)  # type: ignore[attr-defined]
+    pauses: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        if seconds > tenant.delay:
+            pauses.append(seconds)
+            tenant.down = len(pauses) in (2, 3)
+        if len(pauses) == 6:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(asyncio, "sleep", pause)
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(keys([tenant.domain], tenant.fetch, lambda: None).keep_fresh())
+    assert pauses == [300, 300, 1, 2, 300, 300]
 
 
 def test_an_outage_does_not_matter_for_a_day(probe: Probe, tenant: Tenant) -> None:
