@@ -90,14 +90,14 @@ class LoginPages:
 def open_dialog(page: Page) -> None:
     """Push the Authorize button."""
     page.locator("button.authorize").first.click()
-    page.locator(".modal-ux button.authorize").wait_for()
+    page.locator(".modal-ux button.authorize").first.wait_for()
 
 
 def log_in(page: Page) -> None:
     """Authorize by the button, the dialog, and the login page in its own window."""
     open_dialog(page)
     with page.expect_popup() as opened:
-        page.locator(".modal-ux button.authorize").click()
+        page.locator(".modal-ux button.authorize").first.click()
     opened.value.get_by_text("Log in as Ada").click()
     page.locator(".modal-ux").get_by_text("Logout").wait_for()
 
@@ -105,9 +105,9 @@ def log_in(page: Page) -> None:
 def paste_token(page: Page, token: str) -> None:
     """Authorize by the button and a pasted token."""
     open_dialog(page)
-    page.locator(".modal-ux input").fill(token)
-    page.locator(".modal-ux button.authorize").click()
-    page.locator(".modal-ux .btn-done").click()
+    page.locator(".modal-ux input").first.fill(token)
+    page.locator(".modal-ux button.authorize").first.click()
+    page.locator(".modal-ux .btn-done").first.click()
 
 
 def try_out(page: Page, path: str) -> tuple[str, str]:
