@@ -9,15 +9,9 @@ from typing import Any
 import pytest
 
 from support import ROOT, render, run
+from update.lifecycle import green
 
 PAGE = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
-PYTEST = ["pytest", "-q", "-p", "no:xdist"]
-CHECKS = [
-    ["ruff", "check"],
-    ["ruff", "format", "--check"],
-    ["mypy"],
-    [*PYTEST, "--ignore=tests/test_keys.py"],  # its application is a small one without our routes
-]
 VARIANTS: list[dict[str, Any]] = [{}, {"authorization": "permissions", "dpop": "required"}]
 CALLS = '''\
 """The recipes as their callers see them."""
@@ -134,9 +128,7 @@ def test_a_project_with_all_recipes_is_green(
     for path, code in shown.items():
         (project / path).write_text(code, encoding="utf-8")
     (project / "tests" / "test_calls.py").write_text(CALLS, encoding="utf-8")
-    for command in CHECKS:
-        done = run([sys.executable, "-m", *command], project, {"PYTHONPATH": "src"})
-        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}"
+    green(project, tmp_path / "mypy")
 
 
 def test_the_route_of_a_static_key_has_to_be_tagged(plain_template: Path, tmp_path: Path) -> None:
@@ -145,7 +137,7 @@ def test_the_route_of_a_static_key_has_to_be_tagged(plain_template: Path, tmp_pa
     for path in ("src/my_api/settings.py", "src/my_api/routes/webhook.py"):
         code = files(PAGE)[path].replace('tags=["public"]', 'tags=["webhook"]')
         (project / path).write_text(code, encoding="utf-8")
-    inventory = [sys.executable, "-m", *PYTEST, "tests/test_inventory.py"]
+    inventory = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "tests/test_inventory.py"]
     done = run(inventory, project, {"PYTHONPATH": "src"})
     assert "/api/webhook: guard it by" in done.stdout
 
