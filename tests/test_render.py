@@ -117,6 +117,14 @@ def commit_all_but_ignored(project: Path) -> None:
     git(project, "commit", "--quiet", "--message", "Start")
 
 
+def test_the_example_of_env_lists_every_setting(project: Path) -> None:
+    listed = re.findall(r"^#?([A-Z0-9_]+)=", (project / ".env.example").read_text(), re.MULTILINE)
+    settings = (project / "src" / "my_api" / "auth" / "settings.py").read_text()
+    fields = re.findall(r"^    (\w+): ", settings.partition("class AuthSettings")[2], re.MULTILINE)
+    assert "auth0_domain" in fields
+    assert {field.upper() for field in fields if field != "model_config"} <= set(listed)
+
+
 def test_env_survives_a_second_copy(plain_template: Path, tmp_path: Path) -> None:
     project = render(plain_template, tmp_path / "project")
     (project / ".env").write_text("AUTH0_DOMAIN=mine.eu.auth0.com\n")
