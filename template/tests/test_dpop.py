@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from fastapi import Depends, FastAPI
 from fastapi.testclient import TestClient
 
 from memory_tenant import OMIT, Tenant, ec_key, public_jwk, segment
@@ -126,6 +127,29 @@ def test_the_access_token_is_checked_like_any_other(probe: Probe, tenant: Tenant
     for fault in ["expired", "audience", "signature", "no_sub"]:
         answer = client.get("/read", auth=tenant.auth(READ, dpop=True, fault=fault))
         assert (answer.status_code, answer.json()["detail"]["error"]) == (401, "invalid_token")
+
+
+@pytest.mark.parametrize("public_url", [None, "https://api.example.com/v1"])
+def test_the_url_is_compared_as_it_was_sent(
+    probe: Probe,
+    tenant: Tenant,
+    require_auth: Callable[..., Any],
+    public_url: str | None,
+) -> None:
+    client: Any = probe(public_url=public_url)
+    app: FastAPI = client.app
+
+    @app.get("/named/{name}", dependencies=[Depends(require_auth())])
+    async def named(name: str) -> str:
+        return name
+
+    token = tenant.bound_token()
+    url = f"{public_url or 'http://testserver'}/named/"
+    for name in ["aA", "a%2Bb", "a%25b", "a%7Eb", "a%26b", "a%3Fb", "%C3%A9"]:
+        proof = tenant.proof(token, "GET", url + name)
+        assert send(client, token, proof, path=f"/named/{name}").status_code == 200, name
+    other = tenant.proof(token, "GET", f"{url}aA")
+    assert send(client, token, other, path="/named/a%2541").status_code == 401
 
 
 def test_behind_a_proxy_the_url_is_the_public_one(probe: Probe, tenant: Tenant) -> None:

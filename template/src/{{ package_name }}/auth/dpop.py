@@ -98,9 +98,11 @@ def proof_key(claims: dict[str, Any], token: bytes) -> str:
 
 
 def client_url(connection: HTTPConnection, public_url: str | None) -> str:
-    """The URL that the client used, which `htu` must match."""
-    url = connection.url
+    """The URL that the client used, which `htu` must match; percent-encoded as it was sent."""
+    scope, url = connection.scope, connection.url
+    path = scope["raw_path"].decode("latin-1") if scope.get("raw_path") else url.path
     if public_url is None:
-        return str(url.replace(scheme={"ws": "http", "wss": "https"}.get(url.scheme, url.scheme)))
-    root: str = connection.scope.get("app_root_path", connection.scope.get("root_path", ""))
-    return public_url.rstrip("/") + url.path.removeprefix(root)
+        scheme = {"ws": "http", "wss": "https"}.get(url.scheme, url.scheme)
+        return str(url.replace(scheme=scheme, path=path))
+    root: str = scope.get("app_root_path", scope.get("root_path", ""))
+    return public_url.rstrip("/") + path.removeprefix(root)
