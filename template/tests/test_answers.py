@@ -4,10 +4,12 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from typing import Annotated, Any
 
 import pytest
+from fastapi import APIRouter, Body, Depends, FastAPI
 from fastapi.testclient import TestClient
 from starlette.testclient import WebSocketDenialResponse
 
@@ -162,6 +164,84 @@ def test_a_bad_body_neither_breaks_the_answer_nor_hides_that_the_token_is_missin
     assert client.post("/write", auth=tenant.auth(READ, WRITE), **sent).status_code == status
 
 
+def test_who_lacks_a_token_cannot_make_the_api_read_a_body(probe: Probe, tenant: Tenant) -> None:
+    read: list[bool] = []
+
+    def body() -> Iterator[bytes]:
+        read.append(True)
+        yield b"{}"
+
+    client = probe()
+    assert client.post("/write", content=body()).status_code == 401
+    assert client.post("/write", content=body(), auth=tenant.auth(READ)).status_code == 403
+    assert not read
+    assert client.post("/write", content=body(), auth=tenant.auth(READ, WRITE)).status_code == 422
+    assert read
+
+
+def test_a_router_that_is_included_twice_is_guarded_as_it_is_included(
+    probe: Probe,
+    tenant: Tenant,
+    require_auth: Callable[..., Any],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    router = APIRouter()
+
+    @router.post("/item/{number}")
+    async def item(number: int, text: Annotated[str, Body(embed=True)]) -> str:
+        return text
+
+    client: Any = probe()
+    client.app.include_router(router, prefix="/free")
+    writers = APIRouter(prefix="/writers", dependencies=[Depends(require_auth(scopes=WRITE))])
+    writers.include_router(router, prefix="/nested")
+    client.app.include_router(writers)
+    assert client.post("/free/item/1", json={}).status_code == 422
+    assert client.post("/writers/nested/item/1", json={}).status_code == 401
+    assert client.post("/writers/nested/item/1", json={}, auth=tenant.auth()).status_code == 403
+    assert refusals(caplog)[-1]["route"] == "POST /writers/nested/item/{number}"
+
+
+def test_a_mounted_application_is_guarded_alike(
+    probe: Probe,
+    tenant: Tenant,
+    require_auth: Callable[..., Any],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    mounted = FastAPI()
+
+    @mounted.post("/item", dependencies=[Depends(require_auth(scopes=WRITE))])
+    async def item(text: Annotated[str, Body(embed=True)]) -> str:
+        return text
+
+    client: Any = probe()
+    client.app.state.guard.protect(mounted, StrEnum("Scopes", {"WRITE": WRITE}))
+    client.app.mount("/mounted", mounted)
+    bad = {"content": b'{"text": NaN}', "headers": {"Content-Type": "application/json"}}
+    assert client.post("/mounted/item", **bad).status_code == 401
+    assert refusals(caplog)[-1]["route"] == "POST /mounted/item"
+    assert client.post("/mounted/item", auth=tenant.auth(WRITE), **bad).status_code == 422
+    good = client.post("/mounted/item", auth=tenant.auth(WRITE, dpop=True), json={"text": "Hi"})
+    assert (good.status_code, good.json()) == (200, "Hi")
+    assert "security" in mounted.openapi()["paths"]["/item"]["post"]
+
+
+def test_a_dependency_that_a_test_overrides_is_not_asked(
+    probe: Probe, require_auth: Callable[..., Any]
+) -> None:
+    client: Any = probe()
+    app: FastAPI = client.app
+    writer = require_auth(scopes=WRITE)
+
+    @app.post("/item", dependencies=[Depends(writer)])
+    async def item(text: Annotated[str, Body(embed=True)]) -> str:
+        return text
+
+    assert client.post("/item", json={"text": "Hi"}).status_code == 401
+    app.dependency_overrides[writer] = lambda: None
+    assert client.post("/item", json={"text": "Hi"}).status_code == 200
+
+
 def test_a_good_body_is_read(probe: Probe, tenant: Tenant) -> None:
     good = probe().post("/write", auth=tenant.auth(READ, WRITE), json={"text": "Hi"})
     assert (good.status_code, good.json()) == (200, "Hi")
@@ -250,15 +330,16 @@ def test_a_preflight_needs_no_token_and_errors_carry_cors_headers(
     origin = {"Origin": "https://app.example.com"}
     wanted = {
         "Access-Control-Request-Method": "POST",
-        "Access-Control-Request-Headers": "authorization, dpop, content-type",
+        "Access-Control-Request-Headers": "authorization, dpop, content-type, x-request-id",
     }
     preflight = client.options("/write", headers={**origin, **wanted})
     assert preflight.status_code == 200
-    assert "DPoP" in preflight.headers["Access-Control-Allow-Headers"]
+    allowed = preflight.headers["Access-Control-Allow-Headers"]
+    assert allowed == wanted["Access-Control-Request-Headers"]
     refused = client.get("/any", headers=origin)
     assert refused.status_code == 401
     assert refused.headers["Access-Control-Allow-Origin"] == "https://app.example.com"
-    assert "WWW-Authenticate" in refused.headers["Access-Control-Expose-Headers"]
+    assert refused.headers["Access-Control-Expose-Headers"] == "*"
     foreign = client.get("/any", headers={"Origin": "https://evil.example.com"})
     assert "Access-Control-Allow-Origin" not in foreign.headers
 

@@ -18,18 +18,13 @@ from hashlib import sha256
 from typing import Any, cast
 
 from fastapi import FastAPI, HTTPException, Request, Response
-from fastapi.exception_handlers import (
-    http_exception_handler,
-    request_validation_exception_handler,
-)
+from fastapi.exception_handlers import request_validation_exception_handler
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from fastapi.routing import iter_route_contexts
 from fastapi_plugin import Auth0FastAPI, VerifyAccessTokenError
-from starlette.exceptions import HTTPException as BaseHTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection
-from starlette.types import Scope
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from . import dpop, openapi
@@ -41,7 +36,6 @@ from .tokens import MAX_TOKEN, Claims, Json, check_claims, check_header, parse, 
 REMEMBER = FRESH  # so that a token signed with a revoked key is not trusted longer than the key
 NOT_REMEMBERED: tuple[float, Claims | None] = (0.0, None)
 SCHEMES = {"off": {"bearer"}, "accepted": {"bearer", "dpop"}, "required": {"dpop"}}
-BODY_REFUSED = {400, 413}  # by FastAPI, before it asks dependencies: not to be parsed, too long
 SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 3.3
 
 
@@ -56,7 +50,8 @@ class RequireAuth:
         guard: Guard = scope["app"].state.guard
         claims: Claims | None = scope.get("auth0.claims") or guard.recall(scope)
         if claims is None:
-            claims = scope["auth0.claims"] = await guard.authenticate(connection)
+            claims = await guard.authenticate(connection)
+        scope["auth0.claims"] = claims
         if not self.scopes <= claims.scopes:
             scheme, token = credentials(field(scope, b"authorization"), guard.schemes)
             told = parse(token)
@@ -77,6 +72,40 @@ class Door:
 
 
 auth0 = Door()
+
+
+class TokenFirst:
+    """Middleware that has the guards of a route asked before anybody reads the body.
+
+    FastAPI reads and parses the body before it asks dependencies. So who lacks a token would learn
+    what is wrong with the body, and could fill the memory with it.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def judged_receive() -> Message:
+            if "auth0.claims" not in scope:
+                await ask_guards(scope)
+            return await receive()
+
+        await self.app(scope, judged_receive if scope["type"] == "http" else receive, send)
+
+
+async def ask_guards(scope: Scope) -> None:
+    """Let each guard of the matched route refuse; if a test overrides some, FastAPI asks them."""
+    overridden = getattr(scope["app"], "dependency_overrides", {})
+    for call in openapi.calls(getattr(matched(scope), "dependant", None)):
+        if isinstance(call, RequireAuth) and not overridden:
+            await call(HTTPConnection(scope))
+
+
+def matched(scope: Scope) -> Any:
+    """The route of a request, with the path and the dependencies that its routers add."""
+    route = scope.get("route")
+    context = scope.get("fastapi", {}).get("effective_route_context")
+    return context if getattr(context, "original_route", None) is route else route
 
 
 class Guard:
@@ -112,8 +141,8 @@ class Guard:
         """Make this the guard of `app`; its OpenAPI document declares `scopes` and refusals."""
         app.state.guard = self
         openapi.declare(app, self.settings, scopes, needed_scopes)
-        app.add_exception_handler(RequestValidationError, token_first)
-        app.add_exception_handler(BaseHTTPException, token_first)
+        app.add_exception_handler(RequestValidationError, invalid_request)
+        app.add_middleware(TokenFirst)
         if self.settings.trusted_proxies:
             app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=self.settings.trusted_proxies)
         if self.settings.cors_origins:
@@ -121,8 +150,8 @@ class Guard:
                 CORSMiddleware,
                 allow_origins=self.settings.cors_origins,
                 allow_methods=["*"],
-                allow_headers=["Authorization", "DPoP", "Content-Type"],
-                expose_headers=["WWW-Authenticate", "Retry-After"],
+                allow_headers=["*"],  # and no cookies: what a request may do is in its token
+                expose_headers=["*"],
             )
 
     @asynccontextmanager
@@ -222,8 +251,9 @@ class Guard:
         scopes: frozenset[str] = frozenset(),
     ) -> HTTPException:
         """The answer to a refused request, which is logged."""
-        path = getattr(connection.scope.get("route"), "path", "?")
-        route = f"{connection.scope.get('method', 'WEBSOCKET')} {path}"
+        scope = connection.scope
+        path = scope.get("root_path", "") + getattr(matched(scope), "path", "?")
+        route = f"{scope.get('method', 'WEBSOCKET')} {path}"
         self.log.refused(refused, route, header, payload)
         return refusal(refused.reason, self.settings.auth0_dpop, scheme, scopes)
 
@@ -233,30 +263,13 @@ def needed_scopes(dependency: object) -> frozenset[str] | None:
     return dependency.scopes if isinstance(dependency, RequireAuth) else None
 
 
-async def token_first(request: Request, error: Exception) -> Response:
-    """Who lacks a token learns only that: FastAPI parses the body before it asks dependencies."""
+async def invalid_request(request: Request, error: Exception) -> Response:
+    """FastAPI's 422, also where it would quote what JSON cannot say, such as NaN."""
     try:
-        if isinstance(error, BaseHTTPException):
-            if error.status_code in BODY_REFUSED and "auth0.claims" not in request.scope:
-                await ask_guards(request)
-            return await http_exception_handler(request, error)
-        await ask_guards(request)
         return await request_validation_exception_handler(request, cast(Any, error))
-    except HTTPException as refused:
-        return await http_exception_handler(request, refused)
-    except (ValueError, RecursionError):  # the error quotes what JSON cannot say, such as NaN
+    except (ValueError, RecursionError):
         detail = [{"type": "json_invalid", "loc": ["body"], "msg": "The body is not valid"}]
         return JSONResponse({"detail": detail}, 422)
-
-
-async def ask_guards(request: Request) -> None:
-    """Let each guard of the route refuse the request."""
-    routes = iter_route_contexts(request.app.routes)
-    called = [route for route in routes if route.endpoint is request.scope["endpoint"]]
-    for route in called[:1]:
-        for call in openapi.calls(route.dependant):
-            if isinstance(call, RequireAuth):
-                await call(request)
 
 
 def field(scope: Scope, name: bytes) -> list[bytes]:
