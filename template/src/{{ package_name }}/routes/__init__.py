@@ -1,4 +1,7 @@
-"""The routes: each module here is included by its `router`; a new one needs no edit of this."""
+"""The routes: each module here is included by its `router`; a new one needs no edit of this.
+
+A module whose name begins with an underscore is left out.
+"""
 
 import pkgutil
 from importlib import import_module
@@ -8,5 +11,6 @@ from fastapi import FastAPI
 
 def include_all(app: FastAPI) -> None:
     """Include the `router` of each module of this folder, in the order of their names."""
-    for module in sorted(pkgutil.iter_modules(__path__), key=lambda module: module.name):
-        app.include_router(import_module(f"{__name__}.{module.name}").router)
+    for name in sorted(module.name for module in pkgutil.iter_modules(__path__)):
+        if not name.startswith("_"):
+            app.include_router(import_module(f"{__name__}.{name}").router)
