@@ -4,10 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import schemathesis
-from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from hypothesis import given, settings
 
 from memory_tenant import Tenant
 
@@ -79,26 +76,3 @@ def test_a_scope_that_cannot_stand_in_a_challenge_is_refused_at_once(
     for scope in ["two words", 'a"b', "a\\b", "é", ""]:
         with pytest.raises(ValueError, match="scope"):
             require_auth(scopes=[scope])
-
-
-def test_whatever_is_sent_the_api_answers_as_documented(app: FastAPI, tenant: Tenant) -> None:
-    """Schemathesis on every route of the project."""
-    config = schemathesis.Config()
-    config.projects.default.generation.codec = None  # or hypothesis counts all of Unicode first
-    schema: Any = schemathesis.openapi.from_asgi("/openapi.json", app, config=config)
-    for found in schema.get_all_operations():
-        attack(found.ok(), tenant)
-
-
-def attack(operation: Any, tenant: Tenant) -> None:
-    """Send what the document allows and what it does not, with a good token and without one."""
-    needs = operation.definition.raw.get("security", [])
-    grants = {scope for need in needs for scopes in need.values() for scope in scopes}
-
-    @settings(max_examples=2, deadline=None, database=None)
-    @given(case=operation.as_strategy())
-    def check(case: Any) -> None:
-        case.call_and_validate(auth=tenant.auth(*grants))
-        case.call_and_validate()
-
-    check()
