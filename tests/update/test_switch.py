@@ -112,26 +112,46 @@ def test_a_project_with_every_edit_and_many_switches_is_green(
     green(folder, mypy_cache)
 
 
-def test_a_package_is_renamed_as_the_docs_say(
-    project: Callable[..., Path], line: Path, tmp_path: Path
+PACKAGE, RESOURCE = "    git mv src/my_api src/", "    git mv src/my_api/routes/"
+RENAMES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    (PACKAGE, {}, {"package_name": "orders_api"}),
+    (PACKAGE, {"package_name": "myapi"}, {"package_name": "orders_api"}),
+    (RESOURCE, {}, {"resource": "orders"}),
+]
+
+
+@pytest.mark.parametrize(
+    ("block", "before", "switch"), RENAMES, ids=["package", "word", "resource"]
+)
+def test_a_name_is_changed_as_the_docs_say(
+    project: Callable[..., Path],
+    line: Path,
+    tmp_path: Path,
+    mypy_cache: Path,
+    block: str,
+    before: dict[str, Any],
+    switch: dict[str, Any],
 ) -> None:
-    folder = project(WORKING)
+    folder = project(WORKING, **before)
     page = (ROOT / "docs" / "update.md").read_text()
-    start = page.index("    git mv src/my_api")
+    start = page.index(block)
     commands = page[start : page.index("\n\n", start)]
+    if old := before.get("package_name"):
+        commands = commands.replace("my_api", old).replace("my-api", old)
     commands = commands.replace("uv run ruff", f"{sys.executable} -m ruff")
     commands = commands.replace("copier update", f"{sys.executable} -m copier update --defaults")
     done = run(["sh", "-ec", commands], folder)
     assert done.returncode == 0, done.stdout
-    wanted = fresh(line, WORKING, tmp_path / "fresh", {"package_name": "orders_api"})
-    # The name that the project has in the README and in the audience is another matter.
+    wanted = fresh(line, WORKING, tmp_path / "fresh", {**before, **switch})
     assert check(folder).returncode == 0
-    names = {name for name in tree(folder) if ".ruff_cache" not in name}
-    assert names == set(tree(wanted))
-    assert (
-        split(tree(folder))[1]["src/orders_api/main.py"] == tree(wanted)["src/orders_api/main.py"]
-    )
+    found, as_fresh = tree(folder), tree(wanted)
+    # Names that an audience or a README was given are another matter.
+    assert {name for name in found if ".ruff_cache" not in name} == set(as_fresh)
+    package = {**EXAMPLE, **before, **switch}["package_name"]
+    for name in ["pyproject.toml", "auth0/tenant.yaml", f"src/{package}/main.py"]:
+        assert found[name] == as_fresh[name], name
+    green(folder, mypy_cache)
     commit(folder)
     update(folder, NEXT)
     assert check(folder).returncode == 0
-    assert CHANGED in (folder / "src/orders_api/auth/guard.py").read_text()
+    assert CHANGED in (folder / f"src/{package}/auth/guard.py").read_text()
