@@ -1,6 +1,7 @@
 """docs/recipes.md: every file that it shows works in a rendered project, which stays green."""
 
 import re
+import shutil
 import sys
 import textwrap
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from support import ROOT, render, run
+from support import ROOT, render, run, uv
 from update.lifecycle import green
 
 PAGE = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
@@ -16,12 +17,16 @@ VARIANTS: list[dict[str, Any]] = [{}, {"authorization": "permissions", "dpop": "
 CALLS = '''\
 """The recipes as their callers see them."""
 
+import time
 from hashlib import sha256
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from httpx import Request
+from starlette.testclient import WebSocketTestSession
+from starlette.websockets import WebSocketDisconnect
 
 from my_api.settings import Settings
 
@@ -30,6 +35,7 @@ from memory_tenant import Tenant
 READ, WRITE = "read:messages", "write:messages"
 OLD, NEW = sha256(b"old key").hexdigest(), sha256(b"new key").hexdigest()
 GUARDED = ["organization", "me", "me/messages", "moderation/queue", "feed"]
+EXPIRED = "The access token has expired"
 
 
 @pytest.mark.parametrize("path", GUARDED)
@@ -87,6 +93,26 @@ def test_any_of_two_scopes(
     assert '"reason": "scope"' in caplog.text
 
 
+def test_a_database_is_open_while_the_application_runs(client: TestClient, tenant: Tenant) -> None:
+    for sub, count in [("ada", 1), ("ada", 2), ("bob", 1)]:
+        assert client.post("/api/visits", auth=tenant.auth(sub=sub)).json() == count
+    assert client.post("/api/visits").status_code == 401
+
+
+def test_a_socket_lives_as_long_as_the_token(client: TestClient, tenant: Tenant) -> None:
+    def connect(lifetime: float) -> WebSocketTestSession:
+        request = Request("GET", "http://testserver/api/live")
+        auth = tenant.auth(READ, exp=time.time() + lifetime)
+        return client.websocket_connect("/api/live", headers=dict(auth(request).headers))
+
+    with connect(60) as socket:
+        socket.send_text("Hi")
+        assert socket.receive_text() == "Hi"
+    with connect(1.5) as socket, pytest.raises(WebSocketDisconnect) as closed:
+        socket.receive_text()
+    assert (closed.value.code, closed.value.reason) == (1008, EXPIRED)
+
+
 def call_webhook(app: FastAPI, hashes: str, key: bytes, header: bytes = b"X-API-Key") -> int:
     settings = app.state.guard.settings
     app.state.guard.settings = settings.model_copy(update={"api_key_hashes": hashes})
@@ -108,7 +134,7 @@ def test_a_malformed_hash_is_refused(tenant: Tenant) -> None:
     good: Any = {"auth0_domain": tenant.domain, "auth0_audience": tenant.audience}
     for hashes in ["key", OLD.upper(), f"{OLD}, {NEW}", f"{OLD},", f"{OLD}\\n"]:
         with pytest.raises(ValueError, match="api_key_hashes"):
-            Settings(_env_file=None, api_key_hashes=hashes, **good)
+            Settings(_env_file=None, api_key_hashes=hashes, database_path="", **good)
 '''
 
 
@@ -124,11 +150,39 @@ def test_a_project_with_all_recipes_is_green(
 ) -> None:
     project = render(plain_template, tmp_path / "project", answers)
     shown = files(PAGE)
-    assert len(shown) == PAGE.count("    # src/my_api/") == 7
+    assert len(shown) == PAGE.count("    # src/my_api/") == 9
     for path, code in shown.items():
         (project / path).write_text(code, encoding="utf-8")
+    with (project / "src/my_api/settings.py").open("a", encoding="utf-8") as settings:
+        settings.write("    database_path: str\n")
+    (project / "tests" / "settings.env").write_text("DATABASE_PATH=:memory:\n", encoding="utf-8")
     (project / "tests" / "test_calls.py").write_text(CALLS, encoding="utf-8")
     green(project, tmp_path / "mypy")
+
+
+def test_an_image_holds_the_api_and_no_secret(plain_template: Path, tmp_path: Path) -> None:
+    """The Dockerfile without Docker: what it copies, and the command that installs."""
+    project = render(plain_template, tmp_path / "project")
+    assert run([uv(), "lock", "--quiet"], project).returncode == 0
+    image = tmp_path / "image"
+    image.mkdir()
+    for sources, target in re.findall(r"^    COPY (.+) (\S+)$", PAGE, re.MULTILINE):
+        for source in sources.split():
+            copy = shutil.copytree if (project / source).is_dir() else shutil.copy
+            copy(project / source, image / target / (source if target == "./" else ""))
+    found = re.search(r"^    RUN uv (.+)$", PAGE, re.MULTILINE)
+    assert found
+    done = run([uv(), *found[1].split()], image)
+    assert done.returncode == 0, done.stdout
+    served = re.search(r'^    CMD \["(\S+)", "--factory", "(\S+)"', PAGE, re.MULTILINE)
+    assert served
+    assert (image / served[1]).exists()
+    shutil.rmtree(image / "src")
+    module, factory = served[2].split(":")
+    code = f"import {module}; {module}.{factory}"
+    done = run([str(image / ".venv/bin/python"), "-c", code], image)
+    assert done.returncode == 0, done.stdout
+    assert not list(image.glob("**/.env")) + list(image.glob("**/memory_tenant.py"))
 
 
 def test_the_route_of_a_static_key_has_to_be_tagged(plain_template: Path, tmp_path: Path) -> None:
