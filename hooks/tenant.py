@@ -23,6 +23,7 @@ if __name__ == "__main__":
 
 import argparse
 import json
+import re
 import shlex
 import textwrap
 import threading
@@ -38,6 +39,7 @@ from tenant_setup import Json, Patience, Problem, Tenant, cli, management, web
 from tenant_setup.apply import EnvPlan, Run, system_api
 from tenant_setup.plan import Found, Wanted, describe_api, is_system
 from tenant_setup.project import (
+    EnvFile,
     Project,
     audience_fault,
     check_writable,
@@ -50,13 +52,10 @@ from tenant_setup.project import (
 
 COMMAND = "uv run scripts/tenant.py"
 DECLINED = "the answer was no; nothing was changed"
-AGENTS = (
-    "AI_AGENT",
-    "CLAUDECODE",
-    "CODEX_THREAD_ID",
-    "CURSOR_AGENT",
-    "GEMINI_CLI",
-    "GEMINI_CLI_VERSION",
+# Variables that AI agents set for what they run. Not CURSOR_TRACE_ID: people have it too.
+AGENT = re.compile(
+    r"AI_AGENT|ANTIGRAVITY_CLI_ALIAS|CLAUDECODE|CLAUDE_CODE_ENTRYPOINT|CLAUDE_CODE_SESSION_ID"
+    r"|CURSOR_AGENT|GEMINI_CLI(_VERSION)?|.+_(THREAD|CONVERSATION|AGENT_SESSION)_ID"
 )
 # With these nothing is broken: someone has to decide, give or install something.
 STOPPED = {
@@ -72,6 +71,7 @@ STOPPED = {
     "missing_setting",
     "needs_replace_env",
     "needs_yes",
+    "no_space",
     "not_installed",
     "not_logged_in",
     "scopes",
@@ -96,8 +96,7 @@ Result = TypeVar("Result")
 
 def main(argv: Sequence[str] | None = None, *, catch_signals: bool = False) -> int:
     """Run one command; every failure ends as a message and an exit code, never as a traceback."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    _open_streams()
     args = _parser().parse_args(argv)
     console = Console(args)
     report = Report()
@@ -114,11 +113,23 @@ def main(argv: Sequence[str] | None = None, *, catch_signals: bool = False) -> i
         code = _failed(args.command, problem, console, report)
     except (KeyboardInterrupt, EOFError):  # at a question
         code = _failed(args.command, _interrupted(args.command, report), console, report)
+    except OSError as error:
+        code = _failed(args.command, _unheard(error), console, report)
     except Exception as error:
         code = _failed(args.command, _unexpected(error), console, report)
     if args.json:
-        print(json.dumps(report.as_json(args.command, code), indent=2))
+        with suppress(OSError):
+            print(json.dumps(report.as_json(args.command, code), indent=2), flush=True)
     return code
+
+
+def _open_streams() -> None:
+    """Standard streams that take every character; a closed one (`<&-`) becomes an empty one."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
 def _catch_signals(args: argparse.Namespace, console: "Console", report: "Report") -> None:
@@ -142,8 +153,10 @@ def _catch_signals(args: argparse.Namespace, console: "Console", report: "Report
 
 def _leave(code: int) -> NoReturn:
     """End the process, without waiting for a call whose time was up but that never ended."""
-    with suppress(OSError):  # nobody reads it any more
+    try:
         sys.stdout.flush()
+    except OSError:  # nobody reads it any more, and Python would try again
+        os._exit(code)
     if threading.active_count() > 1:
         os._exit(code)
     sys.exit(code)
@@ -175,11 +188,19 @@ def _interrupted(command: str, report: "Report") -> Problem:
     )
 
 
+def _unheard(error: OSError) -> Problem:
+    """A pipe that nobody reads, a full disk behind `>`; our own files are Problems already."""
+    return Problem(
+        "output", f"the output cannot be written: {error.strerror}", "Run it again without | and >."
+    )
+
+
 def _unexpected(error: Exception) -> Problem:
     place = traceback.extract_tb(error.__traceback__)[-1]
     return Problem(
         "unexpected",
-        f"{type(error).__name__}: {web.printable(str(error))} ({place.filename}:{place.lineno})",
+        # Without the error's own words: those of a library may quote a secret.
+        f"{type(error).__name__} in {place.filename}, line {place.lineno}",
         "This is a defect of the set-up: please report this line to the template.",
     )
 
@@ -309,7 +330,10 @@ class Console:
             return "no terminal"
         if os.environ.get("CI", "").lower() not in ("", "0", "false"):
             return "CI is set"
-        agent = next((name for name in AGENTS if os.environ.get(name)), "")
+        if os.environ.get("AUTH0_AGENT_MODE", "").lower() in ("1", "t", "true"):
+            return "AUTH0_AGENT_MODE is set"
+        names = (name for name, value in os.environ.items() if value)
+        agent = next(filter(AGENT.fullmatch, names), "")
         return agent and f"{agent} is set"
 
     def say(self, text: str = "", indent: int = 0, hanging: int = 0) -> None:
@@ -324,7 +348,8 @@ class Console:
 
     def tell(self, text: str, *, wrap: bool = True) -> None:
         """Progress, a note, an error."""
-        print(_wrapped(text, hanging=2) if wrap else text, file=sys.stderr, flush=True)
+        with suppress(OSError):  # nobody reads it
+            print(_wrapped(text, hanging=2) if wrap else text, file=sys.stderr, flush=True)
 
     def yes(self, question: str) -> bool:
         """The answer to a yes-or-no question; no is the default. Only where `asks`."""
@@ -350,7 +375,8 @@ def _questionary() -> ModuleType:
 
 def _wrapped(text: str, indent: int = 0, hanging: int = 0) -> str:
     return textwrap.fill(
-        text,
+        # What things in the tenant are named may hold control characters.
+        "".join(char if char.isprintable() else " " for char in text),
         width=80,
         initial_indent=" " * indent,
         subsequent_indent=" " * (indent + hanging),
@@ -409,6 +435,9 @@ def _wanted(args: argparse.Namespace, project: Project) -> Wanted:
     if fault := audience_fault(audience):
         raise Problem("missing_setting", f"the audience {audience!r}: {fault}", "Give another.")
     callbacks: list[str] = []
+    for url in args.docs_url or ():
+        if not (args.docs_app and re.fullmatch(r"https?://[^/?#\s]+(/[^?#\s]*)?", url)):
+            raise Problem("usage", f"--docs-url {url}", "It takes a URL, and needs --docs-app.")
     if args.docs_app:
         public = project.setting("PUBLIC_URL", os.environ)
         bases = args.docs_url or ["http://localhost:8000", "http://127.0.0.1:8000", public]
@@ -558,7 +587,12 @@ def _finish(
     tenant: Tenant,
     env: EnvPlan,
 ) -> None:
-    wrote_env = bool(env.values) and write_env(run.project.env, env.values)
+    wrote_env, wrote_before = False, run.wrote
+    run.wrote = True  # for who presses Ctrl-C now
+    try:
+        wrote_env = bool(env.values) and write_env(run.project.env, env.values)
+    finally:
+        run.wrote = wrote_before or wrote_env
     report.status = "applied" if report.changes else "unchanged"
     if not report.changes:
         return
@@ -570,7 +604,8 @@ def _finish(
     console.command(f"{COMMAND} setup {' '.join(_flags(args, tenant))} --yes")
     console.say("Next:")
     console.command(f"{COMMAND} doctor")
-    console.command(f"{COMMAND} {'token' if args.test_app else 'setup --test-app'}")
+    if not args.no_env:
+        console.command(f"{COMMAND} {'token' if args.test_app else 'setup --test-app'}")
 
 
 def _flags(args: argparse.Namespace, tenant: Tenant) -> list[str]:
@@ -601,14 +636,16 @@ def doctor(args: argparse.Namespace, console: Console, report: Report) -> int:
     if args.token and sys.stdin.isatty():
         console.tell("Paste the token, then press Enter and Ctrl-D (Windows: Ctrl-Z, Enter).")
     given = sys.stdin.read() if args.token else None
-    project = load(args.project)
+    project, env_fault = _project_and_fault(args.project)
     patience = _patience(args, console).at_most(20)
 
     def connect() -> Tenant:
         silent = argparse.Namespace(**{**vars(args), "no_input": True})
         return _connect(silent, Console(silent), project, report)
 
-    examination = checks.Examination(project, patience, connect, args.audience, given, args.scope)
+    examination = checks.Examination(
+        project, patience, connect, args.audience, given, args.scope, env_fault
+    )
     for check in checks.run(examination):
         report.checks.append(check.as_json())
         console.say(f"{check.status:<8} {check.id}: {check.found}", hanging=9)
@@ -620,19 +657,37 @@ def doctor(args: argparse.Namespace, console: Console, report: Report) -> int:
     return code
 
 
+def _project_and_fault(root: Path) -> tuple[Project, Problem | None]:
+    """The project, as if it had no .env if that cannot be read; and why."""
+    try:
+        return load(root), None
+    except Problem as problem:
+        if problem.code != "env_file":
+            raise
+        return load(root, EnvFile(root / ".env", None)), problem
+
+
 def token(args: argparse.Namespace, console: Console, report: Report) -> int:
     """Print a token of the test application; nothing else goes to stdout."""
     project = load(args.project)
     domain = args.tenant or project.setting("AUTH0_DOMAIN", os.environ)
     audience = args.audience or project.setting("AUTH0_AUDIENCE", os.environ)
-    client_id = project.env.values.get("AUTH0_TEST_CLIENT_ID", "")
-    secret = project.env.values.get("AUTH0_TEST_CLIENT_SECRET", "")
-    if not (domain and audience and client_id and secret):
+    client_id = project.setting("AUTH0_TEST_CLIENT_ID", os.environ)
+    secret = project.setting("AUTH0_TEST_CLIENT_SECRET", os.environ)
+    needed = {
+        "AUTH0_DOMAIN": domain,
+        "AUTH0_AUDIENCE": audience,
+        "AUTH0_TEST_CLIENT_ID": client_id,
+        "AUTH0_TEST_CLIENT_SECRET": secret,
+    }
+    if missing := [name for name, value in needed.items() if not value]:
         raise Problem(
             "missing_setting",
-            "no test application in .env",
+            f"not set: {', '.join(missing)}",
             f"Run `{COMMAND} setup --test-app` first.",
         )
+    if fault := domain_fault(domain):
+        raise Problem("missing_setting", f"the tenant {domain!r}: {fault}", "Give another one.")
     dpop = project.setting("AUTH0_DPOP", os.environ) or project.answers.get("dpop", "")
     if dpop == "required":
         raise Problem(
@@ -642,8 +697,18 @@ def token(args: argparse.Namespace, console: Console, report: Report) -> int:
         )
     scopes = [scope for given in args.scope for scope in given.split()]
     patience = _patience(args, console).at_most(20)
-    client = (client_id, secret)
-    print(web.cached_token(domain, client, audience, scopes, patience, fresh=args.fresh))
+    declared = [scope["value"] for scope in declared_api(project.root, audience)["scopes"]]
+    print(
+        web.cached_token(
+            domain,
+            (client_id, secret),
+            audience,
+            scopes,
+            patience,
+            declared=declared,
+            fresh=args.fresh,
+        )
+    )
     return 0
 
 

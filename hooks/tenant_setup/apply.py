@@ -27,7 +27,7 @@ class EnvPlan:
 
 
 class Run:
-    """One run of the set-up. `wrote` says whether the tenant may have been changed by it."""
+    """One run of the set-up; `wrote` says whether it may have changed the tenant or .env."""
 
     def __init__(
         self, project: Project, wanted: Wanted, patience: Patience, *, writes_env: bool = True

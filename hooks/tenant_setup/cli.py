@@ -169,6 +169,8 @@ def child_environment(environ: Mapping[str, str] | None = None) -> dict[str, str
     child = {**(os.environ if environ is None else environ)}
     child.pop("CLICOLOR_FORCE", None)
     child |= {"AUTH0_CLI_ANALYTICS": "false", "AUTH0_AGENT_MODE": "false"}
+    for name in {"SSL_CERT_FILE", "SSL_CERT_DIR"} & child.keys():
+        child[name] = str(Path(child[name]).absolute())  # it runs in another folder
     if not child.get("HOME") and child.get("USERPROFILE"):
         child["HOME"] = child["USERPROFILE"]  # else the executable looks for its login in the cwd
     return child
@@ -194,7 +196,7 @@ def _executable() -> str:
     if path.lower().endswith((".cmd", ".bat")):
         # Windows runs these through a shell, which would take & in a query for a command.
         raise Problem("not_installed", f"{path} is a script", f"Install auth0.exe ({INSTALL}).")
-    return path
+    return str(Path(path).absolute())
 
 
 # ------------------------------------------------------------------------------------- one process
@@ -214,22 +216,31 @@ def run(argv: Sequence[str], patience: Patience, stdin: str | None = None) -> Ou
     Its input is a file, which is whole before it starts: through a pipe, it would send an empty
     body if this process were killed in between.
     """
+    executable = _executable()
     try:
-        with tempfile.TemporaryFile() as body:
-            body.write((stdin or "").encode())
-            body.seek(0)
-            process = subprocess.Popen(
-                [_executable(), *argv],
-                stdin=subprocess.DEVNULL if stdin is None else body,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=child_environment(),
-                cwd=_folder(),
-            )
+        body = None if stdin is None else _file(stdin)
+    except OSError as error:
+        raise Problem(
+            "no_space",
+            f"no temporary file can be written: {error.strerror}",
+            "Free some space, or set TMPDIR; then run the command again.",
+        ) from None
+    try:
+        process = subprocess.Popen(
+            [executable, *argv],
+            stdin=body or subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=child_environment(),
+            cwd=_folder(),
+        )
     except OSError as error:
         raise Problem(
             "not_installed", f"`auth0` cannot be run: {error.strerror}", f"Reinstall it: {INSTALL}"
         ) from None
+    finally:
+        if body:
+            body.close()
     stdout, stderr = _Reader(process.stdout), _Reader(process.stderr)
     ended = False
     _running.append(process)
@@ -245,6 +256,14 @@ def run(argv: Sequence[str], patience: Patience, stdin: str | None = None) -> Ou
     code = process.returncode if ended else None
     out, err = stdout.text(wait=1.0 if ended else 0.1), stderr.text(wait=0.1)
     return Output(code, out, err, login)
+
+
+def _file(content: str) -> IO[bytes]:
+    """A temporary file without a name, to be read from its beginning."""
+    file = tempfile.TemporaryFile()  # noqa: SIM115  the caller closes it
+    file.write(content.encode())
+    file.seek(0)
+    return file
 
 
 def _watch(
@@ -355,9 +374,9 @@ PATTERNS = (
     ("scopes", r"access token lacks scope: [\w:]+"),
     ("scopes", r"insufficient scope, expected any of: [\w:, ]+|insufficient_scope"),
     ("cli_too_old", r"unknown (command|flag|shorthand flag)"),
-    ("http", r"\b(4\d\d|5\d\d)(?::| [A-Z][\w ]*:)"),
+    ("http", r"(?<![:.\d])\b(4\d\d|5\d\d)(?::| [A-Z][\w ]*:)"),  # not the port in 192.0.2.1:443:
     ("tls", r"x509: |tls: "),
-    ("network", r"dial tcp|no such host|connection refused|connection reset|i/o timeout|EOF\b"),
+    ("network", r"dial tcp|no such host|connection (refused|reset)|(i/o|handshake) timeout|EOF\b"),
 )
 
 

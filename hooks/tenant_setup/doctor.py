@@ -11,7 +11,7 @@ import time
 import urllib.request
 import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import chdir
+from contextlib import chdir, suppress
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -72,12 +72,13 @@ class Examination:
     audience: str | None = None
     token: str | None = None
     scopes: Sequence[str] = ()
+    env_fault: Problem | None = None
 
 
 def run(examination: Examination) -> Iterator[Check]:
     """Every check, one after the other, in the order in which one failure explains the next."""
     project, patience = examination.project, examination.patience
-    yield _env_file(project)
+    yield _env_file(project, examination.env_fault)
     settings, check = _settings(project)
     yield check
     audience = examination.audience or settings.auth0_audience
@@ -105,8 +106,10 @@ def run(examination: Examination) -> Iterator[Check]:
 # ------------------------------------------------------------------------------ files and settings
 
 
-def _env_file(project: Project) -> Check:
+def _env_file(project: Project, fault: Problem | None) -> Check:
     path, name = project.env.path, "env-file"
+    if fault:
+        return failure(name, fault.message, fault.next_step)
     if project.env.text is None:
         if all(os.environ.get(key) for key in ("AUTH0_DOMAIN", "AUTH0_AUDIENCE")):
             return ok(name, "no .env: the settings come from the environment")
@@ -391,7 +394,8 @@ def _api(examination: Examination, audience: str, settings: Any) -> Iterator[Che
         api = next(iter(tenant.apis(audience)), None)
         near = None if api else _nearly(tenant, audience)
     except Problem as problem:
-        yield skipped("api", f"no access to the Management API: {problem.message}")
+        found = f"no access to the Management API: {problem.message}"
+        yield Check("api", "skipped", found, problem.next_step)
         for name in API_CHECKS:
             yield skipped(name, "no access to the Management API")
         return
@@ -488,10 +492,7 @@ def _token(
     examination: Examination, settings: Any, audience: str, keys: list[Json] | None
 ) -> Iterator[Check]:
     """What is wrong with the token, in plain words. Its signature is the API's own business."""
-    token = re.sub(
-        r"(?i)^(authorization:\s*)?(bearer|dpop)\s+", "", examination.token or ""
-    ).strip()
-    form, header, claims = _form(token, audience)
+    form, header, claims = _form(_bare(examination.token or ""), audience, keys)
     yield form
     if claims is None or header is None:
         return
@@ -504,17 +505,27 @@ def _token(
     yield _token_binding(claims, settings.auth0_dpop)
 
 
-def _form(token: str, audience: str) -> tuple[Check, Json | None, Json | None]:
+def _bare(text: str) -> str:
+    """The token in what people paste: a header, quotes, broken lines, the whole answer of Auth0."""
+    with suppress(ValueError, TypeError, KeyError):
+        text = str(json.loads(text)["access_token"])
+    text = re.sub(r"(?i)^\s*(authorization:\s*)?(bearer|dpop)\s+", "", text)
+    return re.sub(r"[\s\"']+", "", text)
+
+
+def _form(
+    token: str, audience: str, keys: list[Json] | None
+) -> tuple[Check, Json | None, Json | None]:
     name = "token-form"
     ask = f"Ask for it with audience={audience}"
     parts = token.split(".")
     if not token:
         return failure(name, "stdin was empty", "Pipe the token in."), None, None
     header = _part(parts[0])
-    if len(parts) == 5 and header is not None and header.get("alg") != "dir":
+    if len(parts) == 5 and header is not None and header.get("alg") not in ("dir", "RS256"):
         return failure(name, "encrypted (JWE)", "Turn token encryption off."), None, None
     if len(parts) != 3 or header is None:
-        opaque = len(parts) in (1, 5)
+        opaque = len(parts) == 1 or (header or {}).get("alg") == "dir"
         found = "opaque: no audience was asked for" if opaque else "not a token (JWT)"
         return failure(name, found, ask), None, None
     claims = _part(parts[1])
@@ -523,12 +534,22 @@ def _form(token: str, audience: str) -> tuple[Check, Json | None, Json | None]:
     found = f"a JWT, {header.get('alg')}, typ {header.get('typ')} (signature not checked here)"
     if header.get("alg") != "RS256":
         return failure(name, found, "The API must sign with RS256: run the set-up."), header, claims
+    sizes = {len(_bytes(str(key.get("n", "")))) for key in keys or ()}
+    if sizes and len(_bytes(parts[2])) not in sizes:
+        return failure(name, "cut off, or longer than it was", "Copy it whole."), header, claims
     return ok(name, web.printable(found)), header, claims
+
+
+def _bytes(text: str) -> bytes:
+    """Base64url without padding (RFC 7515 2); nothing if it is not that."""
+    with suppress(ValueError):
+        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    return b""
 
 
 def _part(text: str) -> Json | None:
     try:
-        value = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        value = json.loads(_bytes(text))
     except ValueError:
         return None
     return value if isinstance(value, dict) else None
@@ -621,7 +642,8 @@ def _token_scopes(examination: Examination, claims: Json, settings: Any, audienc
     value = claims.get(claim)
     if value is None and claim == "permissions":
         return failure(name, "no permissions claim: RBAC is off for the API", SETUP)
-    granted = value.split() if isinstance(value, str) else list(map(str, value or []))
+    listed = value if isinstance(value, list) else []
+    granted = value.split() if isinstance(value, str) else list(map(str, listed))
     wanted = [scope for given in examination.scopes for scope in given.split()]
     carries = f"{claim}: {web.printable(' '.join(granted)) or 'none'}"
     if missing := [scope for scope in wanted if scope not in granted]:

@@ -161,6 +161,7 @@ class ManagementTenant:
         # The library's own retries would send a POST again after a 502 that hid a success.
         options = {"timeout": self._patience.seconds, "max_retries": 0, **extra}
         errors = importlib.import_module("auth0.management.core.api_error")
+        parsing = importlib.import_module("auth0.management.core.parse_error")
         http = importlib.import_module("httpx")
         try:
             return _plain(within(self._patience, self.domain, lambda: call(options)))
@@ -169,7 +170,7 @@ class ManagementTenant:
         except http.HTTPError as error:
             cause = TimeoutError() if isinstance(error, http.TimeoutException) else _root(error)
             raise network_problem(self.domain, cause, self._patience) from None
-        except ValueError as error:
+        except (ValueError, parsing.ParsingError) as error:
             raise _not_understood(error) from None
 
 

@@ -1,5 +1,6 @@
 """What the project's files say about the tenant; and .env, merged and written in one step."""
 
+import errno
 import importlib.util
 import io
 import os
@@ -13,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from dotenv.main import resolve_variables
 from dotenv.parser import Binding, parse_stream
 
 from . import Json, Problem
 
 HEADER = "# The settings of the API; .env.example lists them all. Never commit this file."
 TEMPORARY = ".env.new-"
+NO_SPACE = (errno.ENOSPC, errno.EFBIG)
 KEYWORD = re.compile(r"##(\w+)##")
 DOMAIN = re.compile(
     r"((localhost|127\.0\.0\.1)(?=:)|([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]([a-z0-9-]*[a-z0-9])?)"
@@ -60,8 +63,10 @@ class EnvFile:
 
     @property
     def values(self) -> dict[str, str]:
-        """The settings that count: of several lines with one key, the last."""
-        return {_key(line): line.value or "" for line in _lines(self.text or "") if line.key}
+        """The settings as the API reads them: with ${NAME} replaced; of several lines the last."""
+        lines = ((line.key, line.value) for line in _lines(self.text or "") if line.key)
+        found = resolve_variables(lines, override=True)
+        return {key.upper(): value or "" for key, value in found.items()}
 
 
 def read_env(path: Path) -> EnvFile:
@@ -117,13 +122,13 @@ def merged_env(text: str | None, wanted: Mapping[str, str]) -> str:
         text = HEADER + "\n"
     newline = "\r\n" if "\r\n" in text else "\n"
     bom = "\ufeff" if text.startswith("\ufeff") else ""
-    lines = list(_lines(text))
+    lines, values = list(_lines(text)), EnvFile(Path(), text).values
     last = {_key(line): index for index, line in enumerate(lines) if line.key}
     parts = [line.original.string for line in lines]
     new = []
     for key, value in wanted.items():
         if key in last:
-            if (lines[last[key]].value or "") != value:
+            if values[key] != value:
                 parts[last[key]] = _replaced(parts[last[key]], value)
         else:
             new.append(f"{key}={_quoted(value, '')}{newline}")
@@ -138,7 +143,7 @@ def write_env(env: EnvFile, wanted: Mapping[str, str]) -> bool:
     current = read_env(env.path)
     before = current.values
     for key in wanted:
-        if before.get(key) != env.values.get(key):
+        if before.get(key) not in (env.values.get(key), wanted[key]):
             raise _env_problem(f"{key} in .env changed while the set-up ran; it is left as it is")
     text = merged_env(current.text, wanted)
     if text == current.text and is_private(env.path):
@@ -166,7 +171,9 @@ def write_private(path: Path, content: bytes) -> None:
     except OSError as error:
         raise _env_problem(
             f"{path} cannot be written ({error.strerror})",
-            f"Make the folder {path.parent} writable, then run the command again.",
+            "Free some space, then run the command again."
+            if error.errno in NO_SPACE
+            else f"Make the folder {path.parent} writable, then run the command again.",
         ) from None
     finally:
         with suppress(OSError):
@@ -214,6 +221,8 @@ def _replaced(line: str, value: str) -> str:
         old, rest = "", " " + old + match["rest"]  # `KEY= # comment` has no value
     else:
         rest = match["rest"]
+    if match["equals"] is None and rest.startswith("#"):
+        rest = " " + rest  # `KEY # comment` has no value either
     quote = old[:1] if old[:1] in ("'", '"') else ""
     return f"{match['start']}{match['equals'] or '='}{_quoted(value, quote)}{rest}"
 
@@ -247,8 +256,11 @@ class Project:
         return "" if value == self.placeholders.get(name) else value
 
 
-def load(root: Path) -> Project:
-    """Read the project's own files; a folder without auth0/tenant.yaml is not a project."""
+def load(root: Path, env: EnvFile | None = None) -> Project:
+    """Read the project's own files; a folder without auth0/tenant.yaml is not a project.
+
+    `env` is taken for a .env that cannot be read.
+    """
     if not (root / "auth0" / "tenant.yaml").is_file():
         raise Problem(
             "bad_project",
@@ -261,7 +273,7 @@ def load(root: Path) -> Project:
     placeholders = {"AUTH0_DOMAIN": example.get("AUTH0_DOMAIN", "")}
     if text.get("auth0_audience") != example.get("AUTH0_AUDIENCE"):
         placeholders["AUTH0_AUDIENCE"] = example.get("AUTH0_AUDIENCE", "")
-    return Project(root, read_env(root / ".env"), text, placeholders)
+    return Project(root, env or read_env(root / ".env"), text, placeholders)
 
 
 def declared_api(root: Path, audience: str) -> Json:

@@ -28,6 +28,10 @@ REFUSED = (
     "Run `uv run scripts/tenant.py setup --test-app`; if the secret was rotated, delete"
     " AUTH0_TEST_CLIENT_SECRET from .env first."
 )
+UNGRANTED = (
+    "Declare the scope in scopes.py and auth0/tenant.yaml, then run"
+    " `uv run scripts/tenant.py setup --test-app`."
+)
 Result = TypeVar("Result")
 
 
@@ -262,9 +266,15 @@ def client_credentials(
     try:
         body = post_form(f"https://{domain}/oauth/token", form, patience).body
     except Problem as problem:
+        if scopes and "scope" in problem.message:
+            raise Problem(problem.code, problem.message, UNGRANTED) from None
         if problem.code in ("unauthorized", "forbidden"):
             raise Problem(problem.code, problem.message, remedy) from None
         raise
+    granted = str(body.get("scope", " ".join(scopes))).split()  # absent: as asked (RFC 6749 5.1)
+    if missing := [scope for scope in scopes if scope not in granted]:
+        words = printable(", ".join(missing))
+        raise Problem("forbidden", f"the application is not granted {words}", UNGRANTED)
     token, lifetime = body.get("access_token"), body.get("expires_in", 0)
     if not isinstance(token, str) or not token or not isinstance(lifetime, int | float):
         raise Problem("bad_answer", f"{domain} sent no access token", "Run it again.")
@@ -278,14 +288,16 @@ def cached_token(
     scopes: Sequence[str],
     patience: Patience,
     *,
+    declared: Sequence[str] = (),
     fresh: bool = False,
 ) -> str:
     """A test token that lives for another minute at least; kept, since Auth0 counts them.
 
     The cache lies outside the project and is readable by its owner only; it is keyed by everything
-    that shaped the token, the secret included, so that a rotated secret asks anew.
+    that shaped the token, also the secret and the `declared` scopes: after a change of these it
+    asks anew.
     """
-    key = json.dumps([domain, *client, audience, sorted(set(scopes))])
+    key = json.dumps([domain, *client, audience, sorted(set(scopes)), sorted(declared)])
     folder = cache_folder()
     path = folder / f"{hashlib.sha256(key.encode()).hexdigest()}.json" if folder else None
     if path and not fresh:

@@ -122,3 +122,26 @@ def test_without_access_to_the_management_api(machine: Machine) -> None:
     assert found["api"]["status"] == "skipped"
     assert found["discovery"]["status"] == found["keys"]["status"] == "ok"
     assert code in (0, 1)
+
+
+@pytest.mark.parametrize("fault", ["link", "UTF-16"])
+def test_an_env_that_cannot_be_merged_is_one_finding_of_many(machine: Machine, fault: str) -> None:
+    machine.use("api")
+    assert machine.setup().code == 0
+    if fault == "link":
+        machine.env_file.rename(machine.root / "elsewhere")
+        machine.env_file.symlink_to(machine.root / "elsewhere")
+    else:
+        machine.env_file.write_bytes(machine.env_file.read_text().encode("utf-16"))
+    code, found = checks(machine)
+    assert (code, found["env-file"]["status"]) == (2, "failure")
+    assert found["keys"]["status"] == "ok"
+
+
+def test_without_access_the_way_to_it_is_told(machine: Machine) -> None:
+    machine.use("cli")
+    assert machine.setup().code == 0
+    machine.log_in(machine.login("other.eu.auth0.com"))
+    found = checks(machine)[1]["api"]
+    assert found["status"] == "skipped"
+    assert "--tenant" in found["remedy"]

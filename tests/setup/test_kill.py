@@ -241,6 +241,20 @@ def test_a_kill_while_the_settings_are_written(
     assert machine.snapshot() == files
 
 
+def test_ctrl_c_after_nothing_but_the_settings_was_written_says_so(
+    machine: Machine, killed_at: Callable[..., tuple[int, str]]
+) -> None:
+    machine.use("api")
+    machine.finish()
+    machine.env_file.write_text(OWN)
+    code, stderr = killed_at("replace c_return", signal.SIGINT, *ALL)
+    assert machine.env_file.read_text() != OWN
+    assert code == 130
+    assert "what was done stays" in stderr
+    assert "nothing was changed" not in stderr
+    machine.finish()
+
+
 @pytest.mark.parametrize("step", STEPS[1::4])
 def test_a_kill_while_a_token_is_kept(
     machine: Machine, killed_at: Callable[..., tuple[int, str]], step: str

@@ -170,3 +170,14 @@ def test_discovery_fails_after_the_tenant_is_complete(
     writes = machine.tenant.writes
     machine.finish("--via", via)
     assert machine.tenant.writes == writes
+
+
+def test_an_answer_that_is_not_understood_shows_no_secret(machine: Machine) -> None:
+    machine.use("api")
+    odd = Answer(201, {"client_id": 5, "client_secret": "odd secret", "name": []})
+    machine.tenant.fail(odd, "POST", f"{loopback.MANAGEMENT}clients", times=float("inf"))
+    done = machine.setup("--json")
+    assert done.code == 1
+    assert json.loads(done.stdout)["error"]["code"] == "bad_answer"
+    assert "odd secret" not in done.said
+    machine.finish()

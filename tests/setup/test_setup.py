@@ -1,6 +1,7 @@
 """`setup` where nothing is wrong: what it calls and leaves; a second run changes nothing."""
 
 import json
+import os
 
 import pytest
 
@@ -108,3 +109,22 @@ def test_a_tenant_of_another_name_is_not_verified(machine: Machine) -> None:
     machine.assert_env_whole()
     machine.tenant.issuer = None
     machine.finish()
+
+
+def test_relative_paths_in_the_environment_count_from_here(machine: Machine) -> None:
+    """The executable runs in another folder."""
+    machine.use("cli")
+    certificates = os.path.relpath(machine.certificates, machine.project)
+    programs = os.path.relpath(machine.programs, machine.project)
+    path = f"{programs}:/usr/bin:/bin"
+    done = machine.run("setup", "--yes", SSL_CERT_FILE=certificates, PATH=path)
+    assert done.code == 0, done
+
+
+def test_a_url_for_nothing_is_refused(machine: Machine) -> None:
+    machine.use("api")
+    for arguments in (["--docs-url", "http://localhost:1"], ["--docs-app", "--docs-url", "no url"]):
+        done = machine.run("setup", "--yes", *arguments)
+        assert done.code == 64
+        done.says("--docs-url")
+    assert not machine.tenant.writes

@@ -92,3 +92,26 @@ def test_the_secret_is_rotated(machine: Machine) -> None:
     asked = len(machine.tenant.log)
     assert machine.run("token").code == 0
     assert [request.url for request in machine.tenant.log[asked:]] == [TOKEN]
+
+
+def test_a_new_scope_asks_for_a_new_token(machine: Machine) -> None:
+    ready(machine)
+    first = machine.run("token").stdout
+    assert machine.run("token").stdout == first
+    declared = machine.project / "auth0" / "tenant.yaml"
+    added = "      - value: send:messages\n        description: Send messages\n"
+    text = declared.read_text().replace("    # Seconds that", f"{added}    # Seconds that")
+    declared.write_text(text)
+    machine.use("api")
+    assert machine.setup().code == 0
+    second = machine.run("token").stdout
+    assert second != first
+    found = doctor(machine, second, "--scope", "send:messages")
+    assert found["token-scopes"] == "ok"
+
+
+def test_a_scope_that_nobody_granted_is_named(machine: Machine) -> None:
+    ready(machine)
+    done = machine.run("token", "--scope", "nope:x")
+    assert (done.code, done.stdout) == (1, ""), done
+    done.says("nope:x", "Declare the scope")

@@ -63,6 +63,21 @@ def test_a_recorded_failure_gets_its_code(version: str, case: str, code: str) ->
 
 
 @pytest.mark.parametrize(
+    "reason",
+    [
+        "dial tcp 192.0.2.1:443: connect: connection refused",
+        "dial tcp [2001:db8::1]:443: connect: no route to host",
+        "read tcp 10.0.0.7:55555->192.0.2.1:443: read: connection reset by peer",
+        "read tcp 10.0.0.7:55555->192.0.2.1:443: i/o timeout",
+        "net/http: TLS handshake timeout",
+    ],
+)
+def test_the_port_of_https_is_no_status(reason: str) -> None:
+    words = f' \u25b8    Get "https://t.eu.auth0.com/api/v2/clients": {reason}'
+    assert problem(Output(1, "", words)).code == "network"
+
+
+@pytest.mark.parametrize(
     "case",
     ["find api, none", "find api, one", "list grants", "colour forced", "agent mode on, find"],
 )

@@ -39,8 +39,16 @@ def nobody() -> NoReturn:
     raise Problem("not_logged_in", "not logged in", "Log in.")
 
 
+def segment(value: bytes) -> str:
+    return base64.urlsafe_b64encode(value).decode().rstrip("=")
+
+
 def part(value: dict[str, Any]) -> str:
-    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+    return segment(json.dumps(value).encode())
+
+
+SIGNATURE = segment(b"s" * 256)
+KEYS = [{"kid": "k1", "n": segment(b"n" * 256)}]
 
 
 def token(header: dict[str, Any] | None = None, **claims: Any) -> str:
@@ -51,14 +59,16 @@ def token(header: dict[str, Any] | None = None, **claims: Any) -> str:
         "iat": time.time(),
         "scope": "read:messages",
     }
-    return f"{part({'alg': 'RS256', 'kid': 'k1', **(header or {})})}.{part(good | claims)}.c2ln"
+    return (
+        f"{part({'alg': 'RS256', 'kid': 'k1', **(header or {})})}.{part(good | claims)}.{SIGNATURE}"
+    )
 
 
 def findings(project: Path, given: str, *scopes: str, **changes: Any) -> dict[str, checks.Check]:
     (project / "auth0").mkdir()
     (project / "auth0" / "tenant.yaml").write_text(YAML)
     examination = checks.Examination(load(project), Patience(1, print), nobody, None, given, scopes)
-    found = checks._token(examination, settings(**changes), AUDIENCE, [{"kid": "k1"}])
+    found = checks._token(examination, settings(**changes), AUDIENCE, KEYS)
     return {check.id: check for check in found}
 
 
@@ -66,6 +76,20 @@ def test_a_good_token_has_nothing_wrong(tmp_path: Path) -> None:
     found = findings(tmp_path, f"Bearer {token()}\n", "read:messages")
     assert {check.status for check in found.values()} == {"ok"}
     assert len(found) == 8
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        f"Authorization: Bearer {token()}",
+        f'"{token()}"',
+        f"{token()[:70]}\n{token()[70:]}",
+        json.dumps({"access_token": token(), "token_type": "Bearer"}),
+    ],
+    ids=["header", "quoted", "broken", "answer"],
+)
+def test_a_token_is_found_in_what_people_paste(tmp_path: Path, given: str) -> None:
+    assert {check.status for check in findings(tmp_path, given).values()} == {"ok"}
 
 
 @pytest.mark.parametrize(
@@ -78,6 +102,9 @@ def test_a_good_token_has_nothing_wrong(tmp_path: Path) -> None:
         ("a.b.c", "not a token"),
         (f"{part({'alg': 'RS256'})}.b.c", "cannot be read"),
         (f"{part({'alg': 'HS256'})}.{part({})}.c", "HS256"),
+        (token()[:-100], "cut off"),
+        (token().removesuffix(SIGNATURE), "cut off"),
+        (token() + "\n" + token(), "not a token"),
     ],
 )
 def test_a_token_that_cannot_be_read(tmp_path: Path, given: str, words: str) -> None:
@@ -99,6 +126,7 @@ def test_a_token_that_cannot_be_read(tmp_path: Path, given: str, words: str) -> 
         ({"exp": None}, "token-time", "failure", "no expiry"),
         ({"nbf": time.time() + 600}, "token-time", "failure", "valid only in"),
         ({"scope": ""}, "token-scopes", "warning", "none of the API's scopes"),
+        ({"scope": 5}, "token-scopes", "warning", "none of the API's scopes"),
         ({"cnf": {"jkt": "x"}}, "token-binding", "warning", "bound to a key"),
     ],
 )
