@@ -8,6 +8,7 @@ Exit codes
     all     64 wrong command line, 130 interrupted
 """
 
+import errno
 import os
 import signal
 import sys
@@ -81,6 +82,7 @@ STOPPED = {
     "token_corrupt",
     "unknown_tenant",
 }
+UNHEARD = (errno.EPIPE, errno.ENOSPC, errno.EIO)  # nobody reads, or a full disk behind >
 EXIT_CODES = {"interrupted": 130, "usage": 64}
 LOGIN_HELPS = {
     "config_corrupt",
@@ -113,8 +115,6 @@ def main(argv: Sequence[str] | None = None, *, catch_signals: bool = False) -> i
         code = _failed(args.command, problem, console, report)
     except (KeyboardInterrupt, EOFError):  # at a question
         code = _failed(args.command, _interrupted(args.command, report), console, report)
-    except OSError as error:
-        code = _failed(args.command, _unheard(error), console, report)
     except Exception as error:
         code = _failed(args.command, _unexpected(error), console, report)
     if args.json:
@@ -188,14 +188,10 @@ def _interrupted(command: str, report: "Report") -> Problem:
     )
 
 
-def _unheard(error: OSError) -> Problem:
-    """A pipe that nobody reads, a full disk behind `>`; our own files are Problems already."""
-    return Problem(
-        "output", f"the output cannot be written: {error.strerror}", "Run it again without | and >."
-    )
-
-
 def _unexpected(error: Exception) -> Problem:
+    if isinstance(error, OSError) and error.errno in UNHEARD:
+        words = f"the output cannot be written: {error.strerror}"
+        return Problem("output", words, "Run it again without | and >.")
     place = traceback.extract_tb(error.__traceback__)[-1]
     return Problem(
         "unexpected",
