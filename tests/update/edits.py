@@ -167,7 +167,7 @@ EDITS = [
     ),
     Edit(".gitignore extended", inserts=[(".gitignore", "", "*.sqlite\n")]),
     Edit("README rewritten", writes={"README.md": "# Orders\n\nWhat this API does for us.\n"}),
-    Edit("template files deleted", removes=["tests/test_dpop.py", ".pre-commit-config.yaml"]),
+    Edit("template files deleted", removes=["tests/auth/test_dpop.py", ".pre-commit-config.yaml"]),
     Edit(
         "the example deleted",
         removes=["src/my_api/routes/messages.py"],

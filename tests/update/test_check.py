@@ -54,7 +54,7 @@ def test_a_conflict_is_found_by_the_check_pytest_and_pre_commit(clean: Path, sty
         style
     ] in done.stdout
 
-    pytest_ = [sys.executable, "-m", "pytest", "-q", "--noconftest", "tests/test_update.py"]
+    pytest_ = [sys.executable, "-m", "pytest", "-q", "--noconftest", "tests/auth/test_update.py"]
     done = run(pytest_, clean, {"PYTHONPATH": "src"})
     assert done.returncode == 1
     assert place.strip() in done.stdout
