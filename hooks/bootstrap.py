@@ -1,6 +1,6 @@
 """The commands of a clone, from nothing but Python 3.11, pip and git; they bring uv themselves.
 
-    python3 hooks/bootstrap.py new DESTINATION [options of hooks/launcher.py]
+    python3 hooks/bootstrap.py new DESTINATION [options of fastapi-auth0-template new]
     python3 hooks/bootstrap.py test [options of pytest]
     python3 hooks/bootstrap.py run FILE [arguments]
 
@@ -9,7 +9,7 @@
 Python file, such as a benchmark. All use the packages of requirements-dev.txt, installed in .venv.
 
 Standard library only, and no syntax newer than Python 3.7: an old Python has to reach the message
-that it is too old. Exit codes: those of hooks/launcher.py, of pytest, of the file; 3 when a tool or
+that it is too old. Exit codes: those of `new`, of pytest, of the file; 3 when a tool or
 the network is missing; 130 after Ctrl-C.
 """
 
@@ -69,7 +69,7 @@ def python_arguments(command: str, rest: list[str]) -> list[str]:
     if "--defaults" in rest or not sys.stdin.isatty():
         # Before the user's own options, which win.
         answers = ["--defaults", "--data-file", str(ROOT / "example-answers.yml")]
-    return [str(ROOT / "hooks" / "launcher.py"), *answers, *rest]
+    return [str(ROOT / "hooks" / "fastapi_auth0_template" / "launcher.py"), *answers, *rest]
 
 
 def find_uv() -> str | None:

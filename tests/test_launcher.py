@@ -1,4 +1,4 @@
-"""hooks/launcher.py: where the template comes from, what it leaves behind, how it fails."""
+"""fastapi-auth0-template new: where the template comes from, what it leaves, how it fails."""
 
 import os
 import shutil
@@ -11,10 +11,10 @@ import pexpect
 import pytest
 import yaml
 
-import launcher
+from fastapi_auth0_template import launcher
 from support import AUTOMATIC, ROOT, commit_all, git, run, uv
 
-LAUNCHER = [sys.executable, str(ROOT / "hooks" / "launcher.py")]
+LAUNCHER = [sys.executable, str(ROOT / "hooks" / "fastapi_auth0_template" / "launcher.py")]
 EXAMPLE = ["--defaults", "--data-file", str(ROOT / "example-answers.yml")]
 
 # A project that syncs in a moment: the questions are the real ones, the rest stands in for it.

@@ -103,6 +103,7 @@ class Machine:
             "HOME": str(self.home),
             "PATH": os.pathsep.join([str(self.programs), "/usr/bin", "/bin"]),
             "LANG": "C.UTF-8",
+            "PYTHONPATH": str(HERE.parents[1] / "hooks"),
             "SSL_CERT_FILE": str(self.certificates),
             "HTTPS_PROXY": CLOSED,
             "NO_PROXY": "localhost,127.0.0.1",
@@ -124,7 +125,9 @@ class Machine:
         }
 
     def argv(self, *arguments: str) -> list[str]:
-        return [sys.executable, str(self.project / "scripts" / "tenant.py"), *arguments]
+        command, *rest = arguments
+        tool = [sys.executable, "-m", "fastapi_auth0_template", command]
+        return [*tool, "--project", str(self.project), *rest]
 
     def start(self, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
         """The set-up in a process group of its own, without a terminal."""

@@ -6,8 +6,14 @@ from typing import Any
 
 import pytest
 
-from tenant_setup import Patience, Problem
-from tenant_setup.cli import LOGIN_STARTS, Output, child_environment, login_command, result
+from fastapi_auth0_template import Patience, Problem
+from fastapi_auth0_template.cli import (
+    LOGIN_STARTS,
+    Output,
+    child_environment,
+    login_command,
+    result,
+)
 
 RECORDED = json.loads((Path(__file__).parent / "auth0_outputs.json").read_text(encoding="utf-8"))
 PATIENCE = Patience(5, lambda text: None)

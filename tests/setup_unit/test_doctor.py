@@ -9,9 +9,9 @@ from typing import Any, NoReturn
 
 import pytest
 
-from tenant_setup import Patience, Problem, web
-from tenant_setup import doctor as checks
-from tenant_setup.project import load
+from fastapi_auth0_template import Patience, Problem, web
+from fastapi_auth0_template import doctor as checks
+from fastapi_auth0_template.project import load
 
 AUDIENCE = "https://api.example.com"
 DOMAIN = "t.eu.auth0.com"

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from dotenv import dotenv_values
 
-from tenant_setup import Problem
-from tenant_setup.project import (
+from fastapi_auth0_template import Problem
+from fastapi_auth0_template.project import (
     TEMPORARY,
     EnvFile,
     env_notes,

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from tenant_setup import all_pages
-from tenant_setup.plan import Found, Wanted, changes, choose_apps, describe_api, is_system
+from fastapi_auth0_template import all_pages
+from fastapi_auth0_template.plan import Found, Wanted, changes, choose_apps, describe_api, is_system
 
 AUDIENCE = "https://api.example.com"
 READ = {"value": "read:messages", "description": "Read messages"}

@@ -8,24 +8,15 @@ Exit codes
     all     64 wrong command line, 130 interrupted
 """
 
-import errno
-import os
-import signal
-import sys
-
-if __name__ == "__main__":
-    # To load the rest takes a moment, in which Ctrl-C is no reason for a traceback.
-    def stop_early(*_: object) -> None:
-        os.write(2, b"error: interrupted; nothing was changed\n")
-        os._exit(130)
-
-    signal.signal(signal.SIGINT, stop_early)
-    signal.signal(signal.SIGTERM, stop_early)
-
 import argparse
+import errno
+import importlib
 import json
+import os
 import re
 import shlex
+import signal
+import sys
 import textwrap
 import threading
 import traceback
@@ -36,10 +27,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import NoReturn, TypeVar
 
-from tenant_setup import Json, Patience, Problem, Tenant, cli, management, web
-from tenant_setup.apply import EnvPlan, Run, system_api
-from tenant_setup.plan import Found, Wanted, describe_api, is_system
-from tenant_setup.project import (
+from . import Json, Patience, Problem, Tenant, cli, management, web
+from .apply import EnvPlan, Run, system_api
+from .plan import Found, Wanted, describe_api, is_system
+from .project import (
     EnvFile,
     Project,
     audience_fault,
@@ -96,8 +87,10 @@ LOGIN_HELPS = {
 Result = TypeVar("Result")
 
 
-def main(argv: Sequence[str] | None = None, *, catch_signals: bool = False) -> int:
+def run(argv: Sequence[str], *, catch_signals: bool = False) -> int:
     """Run one command; every failure ends as a message and an exit code, never as a traceback."""
+    if argv[:1] == ["new"]:
+        return new(argv[1:])
     _open_streams()
     args = _parser().parse_args(argv)
     console = Console(args)
@@ -121,6 +114,12 @@ def main(argv: Sequence[str] | None = None, *, catch_signals: bool = False) -> i
         with suppress(OSError):
             print(json.dumps(report.as_json(args.command, code), indent=2), flush=True)
     return code
+
+
+def new(argv: Sequence[str] | None = None) -> int:
+    """Make a project; in a project itself this command is not there."""
+    launcher = importlib.import_module(".launcher", __package__)
+    return int(launcher.main(argv))
 
 
 def _open_streams() -> None:
@@ -151,7 +150,7 @@ def _catch_signals(args: argparse.Namespace, console: "Console", report: "Report
         signal.signal(number, stop)
 
 
-def _leave(code: int) -> NoReturn:
+def leave(code: int) -> NoReturn:
     """End the process, without waiting for a call whose time was up but that never ended."""
     try:
         sys.stdout.flush()
@@ -215,9 +214,9 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument(
         "--project",
         type=Path,
-        default=Path(__file__).absolute().parent.parent,
+        default=Path.cwd(),
         metavar="FOLDER",
-        help="the project (default: the one this script is in)",
+        help="the project (default: this folder)",
     )
     common.add_argument("--tenant", metavar="DOMAIN", help="the tenant, where several are possible")
     common.add_argument("--audience", metavar="ID", help="the identifier of the API")
@@ -621,7 +620,7 @@ def _flags(args: argparse.Namespace, tenant: Tenant) -> list[str]:
 
 def doctor(args: argparse.Namespace, console: Console, report: Report) -> int:
     """Look at everything that makes tokens fail; the worst finding is the exit code."""
-    from tenant_setup import doctor as checks  # only here: it loads the project's own settings
+    from . import doctor as checks  # only here: it loads the project's own settings
 
     if args.token not in (None, "-"):
         raise Problem(
@@ -706,7 +705,3 @@ def token(args: argparse.Namespace, console: Console, report: Report) -> int:
         )
     )
     return 0
-
-
-if __name__ == "__main__":
-    _leave(main(catch_signals=True))

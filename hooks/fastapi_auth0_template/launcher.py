@@ -120,7 +120,7 @@ def find_template(source: str | None, ref: str | None) -> Template:
     """The template that was asked for, or the one that this file came with."""
     if source:
         return Template(source, ref, source)
-    root = Path(__file__).resolve().parents[1]
+    root = Path(__file__).resolve().parents[2]
     if (root / "copier.yml").is_file():
         return from_folder(root, ref)
     try:

@@ -2,7 +2,7 @@
 
 Each module imports only from those below it:
 
-    ../tenant.py        the command line: flags, questions, printing, exit codes
+    app                 the command line: flags, questions, printing, exit codes
     doctor              the checks
     cli | management    the two ways to the tenant's Management API
     web                 the tenant's public endpoints, and test tokens
