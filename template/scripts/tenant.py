@@ -1,4 +1,4 @@
-"""Run the set-up of the template for this project: `setup`, `doctor`, `token`; `--help` says more."""
+"""Run the set-up of the template here: `setup`, `doctor`, `token`; `--help` says more."""
 
 import sys
 from pathlib import Path
