@@ -9,16 +9,19 @@ does not find the id, no other unknown id causes a fetch for COOL_DOWN seconds.
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from typing import Any
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 from authlib.jose import RSAKey
 from fastapi_plugin import CacheAdapter
 
 from .answers import Refused
+from .settings import cannot_start
 
 FRESH = 300.0  # a key that Auth0 revokes is trusted no longer than this, while Auth0 answers
 STALE = 86_400.0  # in an outage: what Auth0 allows caches (stale-if-error), and a token's life
@@ -28,6 +31,7 @@ PATIENCE = 5.0  # that a request waits for a fetch before it is answered 503
 TIMEOUT = 20.0  # of one document, however slowly it trickles in; others need not wait so long
 MIN_BITS = 2048  # RFC 7518 3.3
 NEVER = float("-inf")
+CERTIFICATE_FILES = ("SSL_CERT_FILE", "SSLKEYLOGFILE")
 
 Json = dict[str, Any]
 Fetch = Callable[[str], Awaitable[Json]]
@@ -115,8 +119,7 @@ class Keys(CacheAdapter):  # type: ignore[misc]
     def __init__(
         self, domains: Iterable[str], fetch: Fetch | None, changed: Callable[[], None]
     ) -> None:
-        # One client for all fetches; to build it loads certificates, which takes 25 ms and more.
-        self.http = None if fetch else httpx.AsyncClient(timeout=TIMEOUT)
+        self.http = None if fetch else http_client(domains)
         issuers = [Issuer(domain, fetch or self._get, changed) for domain in domains]
         self.issuers = {issuer.url: issuer for issuer in issuers}
 
@@ -158,6 +161,34 @@ class Keys(CacheAdapter):  # type: ignore[misc]
                 issuer.task.cancel()
         if self.http:
             await self.http.aclose()
+
+
+def http_client(domains: Iterable[str]) -> httpx.AsyncClient:
+    """The client that fetches keys, by the proxy and the certificates that the environment names.
+
+    httpx cannot read a NO_PROXY with an IPv6 network, so the standard library does. Building a
+    client loads certificates, which takes 25 ms and more: one serves all fetches.
+    """
+    proxies = getproxies()
+    name, proxy = next(((n, proxies[n]) for n in ("https", "all") if proxies.get(n)), ("", None))
+    direct = [domain for domain in domains if proxy_bypass(domain)]
+    try:
+        certificates = httpx.create_ssl_context()
+        return httpx.AsyncClient(
+            timeout=TIMEOUT,
+            verify=certificates,
+            proxy=f"http://{proxy}" if proxy and "://" not in proxy else proxy,
+            mounts={f"https://{domain}": None for domain in direct},
+            trust_env=False,
+        )
+    except OSError as error:
+        files = [f"{n}={path}" for n in CERTIFICATE_FILES if (path := os.environ.get(n))]
+        problem = f"{' or '.join(files) or 'certificates'}: {error.strerror or error}"
+    except ImportError:
+        problem = f"{name.upper()}_PROXY: a SOCKS proxy needs a package: uv add 'httpx[socks]'"
+    except (ValueError, httpx.InvalidURL):
+        problem = f"{name.upper()}_PROXY: type a URL, such as http://proxy.example.com:3128"
+    cannot_start([problem])
 
 
 def checked_jwks_uri(metadata: object, issuer: str) -> str:
