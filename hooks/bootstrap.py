@@ -2,10 +2,12 @@
 
     python3 hooks/bootstrap.py new DESTINATION [options of fastapi-auth0-template new]
     python3 hooks/bootstrap.py test [options of pytest]
+    python3 hooks/bootstrap.py check
     python3 hooks/bootstrap.py run FILE [arguments]
 
 `new` asks the questions and leaves a project that is synced and green. Without a terminal, or with
---defaults, it takes example-answers.yml. `test` passes all tests of this repository. `run` runs a
+--defaults, it takes example-answers.yml. `test` passes all tests of this repository. `check`
+formats the code, then looks for lint, wrong types, misspellings and unsafe workflows. `run` runs a
 Python file, such as a benchmark. All use the packages of requirements-dev.txt, installed in .venv.
 
 Standard library only, and no syntax newer than Python 3.7: an old Python has to reach the message
@@ -29,6 +31,14 @@ UV_VERSION = "0.13.9"
 OLDEST_UV = (0, 8)
 MISSING = 3
 INTERRUPTED = 130
+FIXES = [["ruff", "check", "--fix-only", "--quiet"], ["ruff", "format", "--quiet"]]
+CHECKS = [  # tests/test_repository.py runs them as well
+    ["ruff", "check"],
+    ["ruff", "format", "--check"],
+    ["mypy"],
+    ["typos"],
+    ["zizmor", "--offline", "--quiet", "--persona", "auditor", ".github"],
+]
 
 
 class MissingError(Exception):
@@ -37,7 +47,7 @@ class MissingError(Exception):
 
 def main(args: list[str]) -> int:
     command, rest = (args[0], args[1:]) if args else ("", [])
-    if command not in ("new", "test", "run"):
+    if command not in ("new", "test", "check", "run"):
         print(__doc__)
         return 0 if command in ("-h", "--help") else 2
     # As pip does: where a firewall signs TLS anew, only the system knows whom to trust.
@@ -56,6 +66,8 @@ def main(args: list[str]) -> int:
     except KeyboardInterrupt:
         print("\nstopped: the same command goes on from here", file=sys.stderr)
         return INTERRUPTED
+    if command == "check":
+        return check(python.parent)
     return call([str(python), *python_arguments(command, rest)], uv)
 
 
@@ -70,6 +82,19 @@ def python_arguments(command: str, rest: list[str]) -> list[str]:
         # Before the user's own options, which win.
         answers = ["--defaults", "--data-file", str(ROOT / "example-answers.yml")]
     return [str(ROOT / "hooks" / "fastapi_auth0_template" / "launcher.py"), *answers, *rest]
+
+
+def check(tools: Path) -> int:
+    """Mend what can be mended, then run each check; return 1 when one found something."""
+    for name, *options in FIXES:
+        subprocess.run([str(tools / name), *options], cwd=str(ROOT))
+    failed = []
+    for name, *options in CHECKS:
+        print(" ".join([name, *options]), flush=True)
+        if subprocess.run([str(tools / name), *options], cwd=str(ROOT)).returncode:
+            failed.append(name)
+    print(f"found something: {', '.join(failed)}" if failed else "all good")
+    return 1 if failed else 0
 
 
 def find_uv() -> str | None:

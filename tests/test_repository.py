@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 
+import bootstrap
 from support import ROOT, git, render, run
 
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -33,10 +34,23 @@ def locked() -> dict[str, set[str]]:
     return versions
 
 
-@pytest.mark.parametrize("tool", ["ruff check", "ruff format --check", "mypy"])
-def test_the_code_is_clean(tool: str) -> None:
-    done = run([sys.executable, "-m", *tool.split()], ROOT)
+@pytest.mark.parametrize("command", bootstrap.CHECKS, ids=" ".join)
+def test_each_check_of_the_bootstrap_passes(command: list[str]) -> None:
+    name, *options = command
+    done = run([Path(sys.executable).with_name(name), *options], ROOT)
     assert done.returncode == 0, done.stdout
+
+
+def test_check_names_what_found_something(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    tools = Path(sys.executable).parent
+    monkeypatch.setattr(bootstrap, "FIXES", [])
+    monkeypatch.setattr(bootstrap, "CHECKS", [["python", "-c", ""]])
+    assert bootstrap.check(tools) == 0
+    monkeypatch.setattr(bootstrap, "CHECKS", [["python", "-c", "raise SystemExit(3)"]] * 2)
+    assert bootstrap.check(tools) == 1
+    assert capfd.readouterr().out.endswith("found something: python, python\n")
 
 
 def test_the_newest_release_of_the_changelog_is_the_version() -> None:

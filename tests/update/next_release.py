@@ -18,7 +18,7 @@ SHARED = {
         (r"^(# The settings of your own tools)", r"[tool.next]\nchanged = true\n\n\1"),
     ],
     ".github/workflows/ci.yml.jinja": [
-        (r"@v(\d+)$", r"@v\g<1>9"),
+        (r"@[0-9a-f]{40} # v", f"@{'0' * 40} # v9"),
         (r"^(      - run: uv run pytest)$", r"\1 --strict\n      - run: uv build"),
     ],
     ".gitignore.jinja": [(r"^dist/$", "dist/\nbuild/")],

@@ -1,0 +1,5 @@
+"""The application as an object, for `fastapi dev` and `fastapi run`; servers call the factory."""
+
+from .main import create_app
+
+app = create_app()
