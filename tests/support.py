@@ -9,6 +9,8 @@ from typing import Any
 
 import copier
 import yaml
+from jinja2 import FileSystemLoader, StrictUndefined
+from jinja2.sandbox import SandboxedEnvironment
 
 ROOT = Path(__file__).resolve().parents[1]
 PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))  # uv does not look there.
@@ -21,6 +23,19 @@ EXAMPLE: dict[str, Any] = yaml.safe_load((ROOT / "example-answers.yml").read_tex
 AUTOMATIC = {name: EXAMPLE[name] for name in EXAMPLE if name != "auth0_domain"} | {
     "auth0_setup": "automatic"
 }
+JINJA = SandboxedEnvironment(  # as Copier makes it
+    loader=FileSystemLoader(ROOT),
+    undefined=StrictUndefined,
+    extensions=["jinja2_ansible_filters.AnsibleCoreFiltersExtension"],
+)
+
+
+def refusal(name: str, value: object, rules: int = QUESTIONS["rules"]["default"]) -> str:
+    """What the validator of a question answers to a value: nothing if it is good."""
+    answers = {"rules": rules, name: value}
+    for computed in ("port", "reserved_names"):
+        answers[computed] = JINJA.from_string(QUESTIONS[computed]["default"]).render(answers)
+    return JINJA.from_string(QUESTIONS[name]["validator"]).render(answers).strip()
 
 
 def uv() -> str:

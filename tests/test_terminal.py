@@ -10,7 +10,9 @@ import pytest
 
 from support import EXAMPLE, QUESTIONS, render
 
-CLEAR, DOWN, ENTER, CTRL_C = "\x15", "\x1b[B", "\r", "\x03"
+CLEAR, DOWN, ENTER, CTRL_C, BACKSPACE = "\x15", "\x1b[B", "\r", "\x03", "\x7f"
+PASTED = "\x1b[200~{}\x1b[201~"
+LONG = "https://" + "a" * 63 + ".eu.auth0.com/"
 
 
 @dataclass(frozen=True)
@@ -28,27 +30,30 @@ def typed(question: str, text: str, mistake: str, reply: str) -> Step:
 
 
 NAMES = [
-    typed("Name of the project", "My API", "My <API>", "use letters, digits"),
-    typed("Name of the Python package", "my_api", "class", "class is taken by Python"),
+    typed("Name of the project", "My API", "My <API>", "use 1 to 60 letters and digits"),
+    typed("Name of the Python package", "my_api", "class", "try class_api; class is taken"),
 ]
 REST = [
-    typed("example resource", "messages", "Messages", "Messages: at most 20 lower-case"),
+    typed("example resource", "messages", "Messages", "use up to 20 of a-z, 0-9, _"),
     Step("What in the access token", ""),
 ]
 STEPS = {
     "automatic": [
         *NAMES,
         Step("How would you like to create the Auth0 API resource?", ""),
-        typed("the new Auth0 API gets", EXAMPLE["auth0_audience"], "my api", "remove the spaces"),
+        typed(
+            "the new Auth0 API gets",
+            EXAMPLE["auth0_audience"],
+            "my api",
+            "remove spaces, quotes, commas",
+        ),
         *REST,
     ],
     "manual": [
         *NAMES,
         Step("How would you like to create the Auth0 API resource?", DOWN),
-        typed("the Identifier of the API", EXAMPLE["auth0_audience"], "", "empty: type"),
-        typed(
-            "Domain", EXAMPLE["auth0_domain"], "https://x.eu.auth0.com/", "drop the https://; drop"
-        ),
+        typed("the Identifier of the API", EXAMPLE["auth0_audience"], "", "type the Identifier"),
+        typed("Domain", EXAMPLE["auth0_domain"], LONG, "type a host like x.eu.auth0.com"),
         *REST,
     ],
 }
@@ -89,6 +94,16 @@ def test_mistakes_are_explained_and_put_right(
     expected = render(plain_template, tmp_path / "expected", {"auth0_setup": mode})
     answers = ".copier-answers.yml"
     assert (tmp_path / "project" / answers).read_text() == (expected / answers).read_text()
+
+
+def test_a_newline_that_was_pasted_is_refused(plain_template: Path, tmp_path: Path) -> None:
+    terminal = start(plain_template, tmp_path)
+    terminal.expect_exact("Name of the project")
+    terminal.send(CLEAR + PASTED.format("My API\n") + ENTER)
+    terminal.expect_exact("use 1 to 60 letters and digits")
+    terminal.send(BACKSPACE + ENTER)
+    terminal.expect_exact("Name of the Python package")
+    terminal.close(force=True)
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ QUESTIONS = [
         "  default: \"{{ description | default('An API protected by Auth0') }}\"",
     ),
     (r"if description \|", "if summary |"),
-    (r"or description \|", "or summary |"),
+    (r"not description\.", "not summary."),
     # Of another type now: the default translates the old answer.
     (
         r"^behind_proxy:\n  type: bool\n(.*\n.*\n)  default: false$",
@@ -50,10 +50,10 @@ QUESTIONS = [
         "  default: \"{{ 'ends_tls' if behind_proxy | default(false) else 'none' }}\"",
     ),
     # Stricter, for new projects only.
-    (r"^  default: 2$", "  default: 3"),
+    (r"^  default: 3$", "  default: 4"),
     (
         r"(\{%- if) not (resource \| regex_search)",
-        r"\1 rules >= 3 and resource | length < 2 -%}at least two letters{% elif not \2",
+        r"\1 rules >= 4 and resource | length < 2 -%}at least two letters{% elif not \2",
     ),
     # New.
     (
