@@ -76,7 +76,7 @@ def python_arguments(command: str, rest: list[str]) -> list[str]:
     if command == "run":
         return rest
     if command == "test":
-        return ["-m", "pytest", "-n", "auto", *rest]
+        return ["-m", "pytest", "-n", "auto", "--dist", "loadgroup", *rest]
     answers: list[str] = []
     if "--defaults" in rest or not sys.stdin.isatty():
         # Before the user's own options, which win.

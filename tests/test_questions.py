@@ -65,6 +65,7 @@ GOOD: dict[str, list[Any]] = {
     "behind_proxy": [True, False],
     "license": ["none", "MIT"],
     "renovate": [True, False],
+    "container": [True, False],
     "rules": [1, 2, 3],
 }
 

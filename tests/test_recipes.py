@@ -1,7 +1,6 @@
 """docs/recipes.md: every file that it shows works in a rendered project, which stays green."""
 
 import re
-import shutil
 import sys
 import textwrap
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from support import ROOT, render, run, uv
+from support import ROOT, render, run
 from update.lifecycle import green
 
 PAGE = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
@@ -158,31 +157,6 @@ def test_a_project_with_all_recipes_is_green(
     (project / "tests" / "settings.env").write_text("DATABASE_PATH=:memory:\n", encoding="utf-8")
     (project / "tests" / "test_calls.py").write_text(CALLS, encoding="utf-8")
     green(project, tmp_path / "mypy")
-
-
-def test_an_image_holds_the_api_and_no_secret(plain_template: Path, tmp_path: Path) -> None:
-    """The Dockerfile without Docker: what it copies, and the command that installs."""
-    project = render(plain_template, tmp_path / "project")
-    assert run([uv(), "lock", "--quiet"], project).returncode == 0
-    image = tmp_path / "image"
-    image.mkdir()
-    for sources, target in re.findall(r"^    COPY (.+) (\S+)$", PAGE, re.MULTILINE):
-        for source in sources.split():
-            copy = shutil.copytree if (project / source).is_dir() else shutil.copy
-            copy(project / source, image / target / (source if target == "./" else ""))
-    found = re.search(r"^    RUN uv (.+)$", PAGE, re.MULTILINE)
-    assert found
-    done = run([uv(), *found[1].split()], image)
-    assert done.returncode == 0, done.stdout
-    served = re.search(r'^    CMD \["(\S+)", "--factory", "(\S+)"', PAGE, re.MULTILINE)
-    assert served
-    assert (image / served[1]).exists()
-    shutil.rmtree(image / "src")
-    module, factory = served[2].split(":")
-    code = f"import {module}; {module}.{factory}"
-    done = run([str(image / ".venv/bin/python"), "-c", code], image)
-    assert done.returncode == 0, done.stdout
-    assert not list(image.glob("**/.env")) + list(image.glob("**/memory_tenant.py"))
 
 
 def test_the_route_of_a_static_key_has_to_be_tagged(plain_template: Path, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ VARIANTS: list[dict[str, Any]] = [
     {"authorization": "permissions", "dpop": "required", "token_dialect": "rfc9068_profile"},
     {"dpop": "off", "behind_proxy": True, "cors_origins": "https://app.example.com"},
     {"license": "MIT", "renovate": True, "resource": "orders", "python_version": "3.13"},
+    {"container": True},
 ]
 
 
@@ -52,9 +53,9 @@ def test_file_names_are_valid_on_windows(project: Path) -> None:
         assert len(str(path.relative_to(project))) < 120, path
 
 
-def test_a_render_has_few_files(project: Path) -> None:
+def test_a_default_render_has_few_files(plain_template: Path, tmp_path: Path) -> None:
     """Each file costs a copy about ten milliseconds: benchmarks/copy_cost.py."""
-    assert len(files_of(project)) <= 54
+    assert len(files_of(render(plain_template, tmp_path / "project"))) <= 54
 
 
 def test_no_ghost_of_a_jinja_expression(project: Path) -> None:
