@@ -165,7 +165,15 @@ def test_the_route_of_a_static_key_has_to_be_tagged(plain_template: Path, tmp_pa
     for path in ("src/my_api/settings.py", "src/my_api/routes/webhook.py"):
         code = files(PAGE)[path].replace('tags=["public"]', 'tags=["webhook"]')
         (project / path).write_text(code, encoding="utf-8")
-    inventory = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "tests/test_inventory.py"]
+    inventory = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:xdist",
+        "tests/auth/test_inventory.py",
+    ]
     done = run(inventory, project, {"PYTHONPATH": "src"})
     assert "/api/webhook: guard it by" in done.stdout
 

@@ -1,0 +1,116 @@
+"""A project's inventory finds whatever its owner leaves open, whoever made the route."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from support import render, run
+
+OPENINGS = '''
+"""Every way to answer a request past the guard; an owner would have one or two of them."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, FastAPI, WebSocket
+from starlette.applications import Starlette
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.responses import PlainTextResponse
+from starlette.routing import Host, Mount, Route, Router
+from starlette.staticfiles import StaticFiles
+
+from ..auth import Claims, auth0
+
+FOLDER = __file__.rpartition("/")[0]
+
+
+async def answer(request: Any) -> PlainTextResponse:
+    return PlainTextResponse("open")
+
+
+async def application(scope: Any, receive: Any, send: Any) -> None: ...
+
+
+inner = FastAPI()
+inner.add_route("/plain", answer)
+inner.frontend("/web", directory=FOLDER)
+
+
+@inner.get("/guarded", dependencies=[Depends(auth0.require_auth())])
+async def guarded() -> None: ...
+
+
+router = APIRouter()
+router.add_route("/metrics", answer)
+router.add_route("/docs2", answer)
+router.add_websocket_route("/socket", application)
+router.mount("/graphql", application)
+router.mount("/admin", Starlette(routes=[Route("/", answer), Route("/users", answer)]))
+router.mount("/static", StaticFiles(directory=FOLDER))
+router.mount("/inner", inner)
+router.mount("/nested", Router(routes=[Mount("/deep", app=inner)]))
+router.mount("/zipped", GZipMiddleware(inner))
+router.routes.append(Host("admin.example.com", app=application))
+router.frontend("/app", directory=FOLDER)
+
+
+@router.websocket("/live")
+async def live(websocket: WebSocket) -> None: ...
+
+
+@router.websocket("/guarded-live")
+async def guarded_live(
+    websocket: WebSocket, claims: Annotated[Claims, Depends(auth0.require_auth())]
+) -> None: ...
+'''
+OPEN = [
+    "/admin",
+    "/app",
+    "/docs2",
+    "/graphql",
+    "/inner/plain",
+    "/inner/web",
+    "/live",
+    "/metrics",
+    "/nested/deep/plain",
+    "/nested/deep/web",
+    "/socket",
+    "/static",
+    "/zipped",
+    "admin.example.com",
+]
+INVENTORY = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "tests/auth/test_inventory.py"]
+
+
+@pytest.fixture(scope="module")
+def project(plain_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return render(plain_template, tmp_path_factory.mktemp("inventory") / "project")
+
+
+def inventory(project: Path) -> tuple[int, str]:
+    done = run(INVENTORY, project, {"PYTHONPATH": "src"})
+    return done.returncode, done.stdout
+
+
+def test_each_opening_is_named_and_the_line_to_add_ends_it(project: Path) -> None:
+    (project / "src/my_api/routes/openings.py").write_text(OPENINGS, encoding="utf-8")
+    code, said = inventory(project)
+    found = re.search(r"^E +(OPEN_ON_PURPOSE = .*)$", said, re.MULTILINE)
+    assert code == 1
+    assert found, said
+    assert re.findall(r'"(.*?)"', found[1]) == OPEN
+    tests = project / "tests/test_routes.py"
+    text = tests.read_text(encoding="utf-8")
+    empty = "OPEN_ON_PURPOSE: list[str] = []"
+    assert empty in text
+    tests.write_text(text.replace(empty, found[1]), encoding="utf-8")
+    assert inventory(project)[0] == 0
+    (project / "src/my_api/routes/openings.py").unlink()
+    code, said = inventory(project)
+    assert code == 1, "a line that no route needs would open the next route of that path"
+    assert "OPEN_ON_PURPOSE = []" in said
+    tests.write_text(text.replace(empty, ""), encoding="utf-8")
+    assert inventory(project)[0] == 0, "no list is an empty one"
+    tests.unlink()
+    assert inventory(project)[0] == 0, "nor is the file needed"
