@@ -17,6 +17,7 @@ import pytest
 from support import render, run
 
 START = ["-m", "uvicorn", "--factory", "my_api.main:create_app"]
+TRY = {name: ["-m", "fastapi", name] for name in ("run", "dev")}
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +37,10 @@ def environment(project: Path, **values: str) -> dict[str, str]:
 
 
 @contextmanager
-def serving(project: Path, port: int) -> Iterator[None]:
+def serving(project: Path, port: int, start: list[str] = START) -> Iterator[None]:
     """Run the project's server until the block ends."""
     process = subprocess.Popen(
-        [sys.executable, *START, "--port", str(port)],
+        [sys.executable, *start, "--port", str(port)],
         cwd=project,
         env=environment(project),
         stdin=subprocess.DEVNULL,
@@ -103,6 +104,61 @@ def test_the_demo_serves_every_route_without_an_account(project: Path) -> None:
         errors = process.communicate(timeout=30)[1]
     assert process.returncode == 0
     assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("command", TRY)
+def test_fastapi_dev_and_run_find_the_application(project: Path, command: str) -> None:
+    port = free_port()
+    with serving(project, port, TRY[command]):
+        assert call(f"http://127.0.0.1:{port}/api/public") == 200
+        assert call(f"http://127.0.0.1:{port}/api/private") == 401
+
+
+def test_fastapi_dev_reloads_a_changed_route(project: Path) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/api/news"
+    module = project / "src/my_api/routes/news.py"
+    public = (project / "src/my_api/routes/public.py").read_text()
+    try:
+        with serving(project, port, TRY["dev"]):
+            assert call(url) == 404
+            module.write_text(public.replace("/public", "/news"))
+            deadline = time.monotonic() + 30
+            while call(url) != 200:
+                assert time.monotonic() < deadline, "the change is not served"
+                time.sleep(0.2)
+    finally:
+        module.unlink()
+
+
+@pytest.mark.parametrize("command", TRY)
+def test_fastapi_dev_and_run_without_env_say_what_to_type(project: Path, command: str) -> None:
+    (project / ".env").rename(project / "away")
+    process = subprocess.Popen(
+        [sys.executable, *TRY[command], "--port", str(free_port())],
+        cwd=project,
+        env=environment(project),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    said = ""
+    try:
+        assert process.stdout
+        while "tenant.py setup" not in said:
+            line = process.stdout.readline()
+            assert line, said
+            said += line
+    finally:
+        if command == "dev":  # It waits for a change.
+            process.send_signal(signal.SIGINT)
+        said += process.communicate(timeout=30)[0]
+        (project / "away").rename(project / ".env")
+    assert "AUTH0_DOMAIN is missing" in said
+    assert "uv run scripts/demo.py" in said
+    assert "Traceback" not in said
+    if command == "run":
+        assert process.returncode == 2
 
 
 def test_the_demo_names_a_port_that_is_taken(project: Path) -> None:
