@@ -5,9 +5,11 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import plumbum
 import pytest
+from jinja2 import Environment
 
 from support import commit_all, copy_working_tree, git, uv
 
@@ -82,3 +84,28 @@ def template(tmp_path_factory: pytest.TempPathFactory, isolated: None) -> Path:
     commit_all(folder)
     git(folder, "tag", "v1.0.0")
     return folder
+
+
+@pytest.fixture(scope="module")
+def compiled_once() -> Iterator[None]:
+    """Half of a render is compiling the same Jinja sources again: keep what they compile to."""
+    compile_source = Environment.compile
+    known: dict[object, Any] = {}
+
+    def compile_once(self: Environment, source: Any, *rest: Any, **named: Any) -> Any:
+        if not isinstance(source, str):
+            return compile_source(self, source, *rest, **named)
+        key = (source, rest, tuple(named.items()))
+        if key not in known:
+            known[key] = compile_source(self, source, *rest, **named)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Environment, "compile", compile_once)
+        yield
+
+
+@pytest.fixture(scope="session")
+def mypy_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What mypy knows of the packages, shared by all projects."""
+    return tmp_path_factory.mktemp("mypy")

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jinja2 import Environment
 
 from support import QUESTIONS, render, run
 
@@ -63,34 +62,10 @@ MEMBERS = list(combinations([name for name in CHOICES if name not in GROUPED + N
 OTHERS = list(combinations(NO_PYTHON))
 
 
-@pytest.fixture(scope="module", autouse=True)
-def compiled_once() -> Iterator[None]:
-    """Half of a render is compiling the same Jinja sources again: keep what they compile to."""
-    compile_source = Environment.compile
-    known: dict[object, Any] = {}
-
-    def compile_once(self: Environment, source: Any, *rest: Any, **named: Any) -> Any:
-        if not isinstance(source, str):
-            return compile_source(self, source, *rest, **named)
-        key = (source, rest, tuple(named.items()))
-        if key not in known:
-            known[key] = compile_source(self, source, *rest, **named)
-        return known[key]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Environment, "compile", compile_once)
-        yield
-
-
 @pytest.fixture(scope="session")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     """The sets of Python files whose types were checked already."""
     return set()
-
-
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("mypy")
 
 
 def digest(project: Path) -> str:
@@ -108,8 +83,9 @@ def digest(project: Path) -> str:
 def test_every_render_is_clean(
     plain_template: Path,
     tmp_path: Path,
+    compiled_once: None,
     seen: set[str],
-    cache: Path,
+    mypy_cache: Path,
     number: int,
     group: dict[str, Any],
 ) -> None:
@@ -122,7 +98,7 @@ def test_every_render_is_clean(
     for project in sorted(tmp_path.iterdir()):
         if digest(project) not in seen:
             seen.add(digest(project))
-            done = run([sys.executable, "-m", "mypy", "--cache-dir", cache], project)
+            done = run([sys.executable, "-m", "mypy", "--cache-dir", mypy_cache], project)
             assert done.returncode == 0, f"{project.name}: {done.stdout}"
     shutil.rmtree(tmp_path)
 

@@ -1,6 +1,6 @@
 """Rendered projects as their owners have them: an environment of their own, tests, lint, types.
 
-The answers are chosen so that every pair of values meets in at least one project.
+Every pair of values of the choices meets in at least one project. The texts are generated.
 """
 
 import itertools
@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import generated
 from support import QUESTIONS, python, render, run, uv
 from test_matrix import CHOICES, combinations
 
@@ -40,12 +41,25 @@ def interpreter(oldest: str) -> str:
     return found or sys.executable
 
 
+ANSWERS = [
+    choices | texts for choices, texts in zip(pairwise(), generated.answers(3), strict=False)
+]
+
+
 @pytest.mark.parametrize(
-    "answers", pairwise(), ids=lambda answers: "-".join(map(str, answers.values()))
+    "answers", ANSWERS, ids=lambda answers: "-".join(str(answers[name]) for name in CHOICES)
 )
-def test_a_project_is_green(plain_template: Path, tmp_path: Path, answers: dict[str, Any]) -> None:
+def test_a_project_is_green(
+    plain_template: Path, tmp_path: Path, mypy_cache: Path, answers: dict[str, Any]
+) -> None:
     project = render(plain_template, tmp_path / "project", answers)
+    types = run([sys.executable, "-m", "mypy", "--cache-dir", mypy_cache], project)
+    assert types.returncode == 0, types.stdout
     passes(project, answers["python_version"], ["sync", "--quiet"], ["run", "pytest", "-q"])
+
+
+def test_at_least_ten_projects_are_tried() -> None:
+    assert len(ANSWERS) >= 10
 
 
 def test_lint_and_types_pass_with_the_tools_of_the_project(

@@ -37,9 +37,3 @@ def project(line: Path, stock: Path, tmp_path: Path) -> Start:
         return Path(shutil.copytree(kept, tmp_path / to, symlinks=True))
 
     return copied
-
-
-@pytest.fixture(scope="session")
-def mypy_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What mypy knows of the packages, shared by all projects."""
-    return tmp_path_factory.mktemp("mypy")
