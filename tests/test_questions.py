@@ -66,6 +66,7 @@ GOOD: dict[str, list[Any]] = {
     "license": ["none", "MIT"],
     "renovate": [True, False],
     "container": [True, False],
+    "logs": ["text", "json"],
     "rules": [1, 2, 3],
 }
 
@@ -153,6 +154,7 @@ BAD: dict[str, list[tuple[Any, str]]] = {
         )
     ],
     "license": [("GPL", "Invalid choice")],
+    "logs": [("GPL", "Invalid choice")],
     "rules": [("newest", "invalid literal")],
 }
 

@@ -21,7 +21,7 @@ VARIANTS: list[dict[str, Any]] = [
     {"authorization": "permissions", "dpop": "required", "token_dialect": "rfc9068_profile"},
     {"dpop": "off", "behind_proxy": True, "cors_origins": "https://app.example.com"},
     {"license": "MIT", "renovate": True, "resource": "orders", "python_version": "3.13"},
-    {"container": True},
+    {"container": True, "logs": "json"},
 ]
 
 

@@ -49,15 +49,20 @@ def serving(project: Path, port: int, start: list[str] = START) -> Iterator[None
         text=True,
     )
     try:
-        deadline = time.monotonic() + 30
-        while call(f"http://127.0.0.1:{port}/healthz") != 200:
-            assert process.poll() is None, process.communicate()[0]
-            assert time.monotonic() < deadline, "the server does not answer"
-            time.sleep(0.1)
+        until_alive(port, process)
         yield
     finally:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)
+
+
+def until_alive(port: int, process: subprocess.Popen[str]) -> None:
+    """Wait until the server answers."""
+    deadline = time.monotonic() + 30
+    while call(f"http://127.0.0.1:{port}/healthz") != 200:
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline, "the server does not answer"
+        time.sleep(0.1)
 
 
 def call(url: str, token: str = "", body: dict[str, str] | None = None) -> int:
