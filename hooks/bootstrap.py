@@ -4,11 +4,14 @@
     python3 hooks/bootstrap.py test [options of pytest]
     python3 hooks/bootstrap.py check
     python3 hooks/bootstrap.py run FILE [arguments]
+    python3 hooks/bootstrap.py lock [options of uv pip compile]
 
 `new` asks the questions and leaves a project that is synced and green. Without a terminal, or with
---defaults, it takes example-answers.yml. `test` passes all tests of this repository. `check`
+--defaults, it takes example-answers.yml. `test` runs all tests of this repository. `check`
 formats the code, then looks for lint, wrong types, misspellings and unsafe workflows. `run` runs a
-Python file, such as a benchmark. All use the packages of requirements-dev.txt, installed in .venv.
+Python file, such as a benchmark. These four use the packages of requirements-dev.txt, installed in
+.venv. `lock` writes that file from the dependency groups in pyproject.toml, and then the exact
+dependencies of the tool there; `lock --upgrade` takes the newest releases.
 
 Standard library only, and no syntax newer than Python 3.7: an old Python has to reach the message
 that it is too old. Exit codes: those of `new`, of pytest, of the file; 3 when a tool or
@@ -17,6 +20,7 @@ the network is missing; 130 after Ctrl-C.
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import re
@@ -29,6 +33,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 UV_VERSION = "0.13.9"
 OLDEST_UV = (0, 8)
+COMPILE = ["pip", "compile", "--quiet", "--universal", "--python-version", "3.11"]
 MISSING = 3
 INTERRUPTED = 130
 FIXES = [["ruff", "check", "--fix-only", "--quiet"], ["ruff", "format", "--quiet"]]
@@ -47,7 +52,7 @@ class MissingError(Exception):
 
 def main(args: list[str]) -> int:
     command, rest = (args[0], args[1:]) if args else ("", [])
-    if command not in ("new", "test", "check", "run"):
+    if command not in ("new", "test", "check", "run", "lock"):
         print(__doc__)
         return 0 if command in ("-h", "--help") else 2
     # As pip does: where a firewall signs TLS anew, only the system knows whom to trust.
@@ -59,6 +64,9 @@ def main(args: list[str]) -> int:
         if not shutil.which("git"):
             raise MissingError("git is needed and not on PATH: install it, then run this again")
         uv = find_uv() or install_uv()
+        if command == "lock":
+            lock(uv, rest)
+            return 0
         python = sync(uv)
     except MissingError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -164,10 +172,33 @@ def sync(uv: str) -> Path:
     if not is_current(home / "pyvenv.cfg") or not python.exists():
         steps.insert(0, ["venv", "--quiet", "--clear", "--python", sys.executable, str(home)])
     for step in steps:
-        done = subprocess.run([uv, *step], stderr=subprocess.PIPE, text=True)
-        if done.returncode:
-            raise MissingError(f"uv {step[0]} failed (is the network there?): {gist(done.stderr)}")
+        run_uv(uv, step)
     return python
+
+
+def lock(uv: str, options: list[str]) -> None:
+    """Write requirements-dev.txt, and from it the `dependencies` in pyproject.toml."""
+    target = ["--group", "dev", "--generate-hashes", "--output-file", "requirements-dev.txt"]
+    run_uv(uv, [*COMPILE, *target, *options])
+    project = ROOT / "pyproject.toml"
+    entries = "".join(f"    {json.dumps(pin)},\n" for pin in tool_pins(uv))
+    text = project.read_text(encoding="utf-8")
+    text = re.sub(r"(?ms)^(dependencies = \[\n).*?(^\])", rf"\g<1>{entries}\2", text, count=1)
+    project.write_text(text, encoding="utf-8")
+
+
+def tool_pins(uv: str) -> list[str]:
+    """Everything that the group `tool` needs, in the versions of requirements-dev.txt."""
+    options = ["--constraint", "requirements-dev.txt", "--no-header", "--no-annotate"]
+    return run_uv(uv, [*COMPILE, "--group", "tool", *options]).splitlines()
+
+
+def run_uv(uv: str, arguments: list[str]) -> str:
+    """Return what uv prints; a failure becomes the one line that says most."""
+    done = subprocess.run([uv, *arguments], cwd=str(ROOT), capture_output=True, text=True)
+    if done.returncode:
+        raise MissingError(f"uv {arguments[0]} failed (is the network there?): {gist(done.stderr)}")
+    return done.stdout
 
 
 def is_current(settings: Path) -> bool:

@@ -5,6 +5,7 @@ import re
 import shutil
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from packaging.requirements import Requirement
 
 import bootstrap
-from support import ROOT, git, render, run
+from support import ROOT, git, render, run, uv
 
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 COMMANDS = ["python3 hooks/bootstrap.py new ../myapi", "python3 hooks/bootstrap.py test"]
@@ -66,8 +67,7 @@ def test_tags_are_versions_of_the_changelog() -> None:
 
 def test_the_lock_holds_what_the_repository_wants() -> None:
     groups = PROJECT["dependency-groups"]
-    wanted = [*PROJECT["project"]["dependencies"], *groups["dev"], *groups["rendered"]]
-    for requirement in requirements(wanted):
+    for requirement in requirements([*groups["tool"], *groups["dev"], *groups["rendered"]]):
         versions = locked()[requirement.name]
         assert any(requirement.specifier.contains(version, True) for version in versions)
 
@@ -79,7 +79,6 @@ def test_the_lock_satisfies_a_rendered_project(plain_template: Path, tmp_path: P
         *settings["project"]["dependencies"],
         *settings["project"]["optional-dependencies"]["redis"],
         *settings["dependency-groups"]["dev"],
-        *settings["dependency-groups"]["management"],
     ]
     for requirement in requirements(listed):
         versions = locked().get(requirement.name, set())
@@ -87,11 +86,39 @@ def test_the_lock_satisfies_a_rendered_project(plain_template: Path, tmp_path: P
         assert good, f"{requirement} is not in requirements-dev.txt: {versions}"
 
 
+def test_the_tool_is_pinned_as_the_lock_says() -> None:
+    """It holds a login to a tenant, so no release that nobody looked at may slip in."""
+    pins = PROJECT["project"]["dependencies"]
+    assert pins == bootstrap.tool_pins(uv())
+    for requirement in [*requirements(pins), *requirements(PROJECT["build-system"]["requires"])]:
+        assert re.fullmatch(r"==[^*]+", str(requirement.specifier)), requirement
+
+
+@pytest.mark.parametrize("platform", ["linux", "macos", "windows"])
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13", "3.14"])
+def test_no_python_or_platform_needs_more_than_the_pins(version: str, platform: str) -> None:
+    options = ["--python-version", version, "--python-platform", platform, "--no-header"]
+    done = run([uv(), "pip", "compile", "-q", "--no-annotate", *options, "pyproject.toml"], ROOT)
+    assert done.returncode == 0, done.stdout
+    pinned = {pin.partition(" ;")[0] for pin in PROJECT["project"]["dependencies"]}
+    assert set(done.stdout.split()) <= pinned
+
+
+def test_the_wheel_tells_the_pins(plain_template: Path, tmp_path: Path) -> None:
+    done = run([uv(), "build", "--wheel", "-o", tmp_path, plain_template], tmp_path)
+    assert done.returncode == 0, done.stdout
+    [wheel] = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        name = next(name for name in archive.namelist() if name.endswith("/METADATA"))
+        told = re.findall(r"(?m)^Requires-Dist: (.+)$", archive.read(name).decode())
+    assert [Requirement(line) for line in told] == requirements(PROJECT["project"]["dependencies"])
+
+
 def test_every_dependency_is_explained() -> None:
     groups = PROJECT["dependency-groups"]
     cells = re.findall(r"^\| ([^|]*) \|", text("CONTRIBUTING.md"), re.M)
     explained = {name for cell in cells for name in cell.split(", ")}
-    for listed in (PROJECT["project"]["dependencies"], groups["dev"], groups["rendered"]):
+    for listed in (groups["tool"], groups["dev"], groups["rendered"]):
         assert {requirement.name for requirement in requirements(listed)} <= explained
 
 
