@@ -76,34 +76,25 @@ def call(url: str, token: str = "", body: dict[str, str] | None = None) -> int:
         return 0
 
 
-def test_the_demo_serves_every_route_without_an_account(project: Path) -> None:
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-u", "scripts/demo.py", "--port", str(port)]
+@contextmanager
+def demo(project: Path, port: int, **values: str) -> Iterator[list[str]]:
+    """Run the demo until the block ends; what it printed."""
     process = subprocess.Popen(
-        command,
+        [sys.executable, "-u", "scripts/demo.py", "--port", str(port)],
         cwd=project,
-        env=environment(project),
+        env=environment(project, **values),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
     assert process.stdout
-    lines = []
+    lines: list[str] = []
     try:
         while not (line := process.stdout.readline()).startswith("Swagger"):
-            assert line, "the demo ended"
+            assert line, process.communicate()[1]
             lines.append(line.strip())
-        token = next(line for line in lines if line.startswith("TOKEN="))
-        curls = [line for line in lines if line.startswith("curl")]
-        assert call(f"{url}/api/private") == 401
-        if shutil.which("curl"):  # As a person would: paste the token, then each line.
-            pasted = run(["sh", "-c", "\n".join([token, *curls])], project).stdout
-            statuses = [line.split()[1] for line in pasted.splitlines() if line.startswith("HTTP/")]
-            assert statuses == ["200"] * 4 + ["201"], pasted
-        good = token.removeprefix("TOKEN=")
-        assert call(f"{url}/api/messages", good) == 200
-        assert call(f"{url}/api/messages", good, {"text": "Hello"}) == 201
+        wait_for(f"http://127.0.0.1:{port}/healthz", 200)
+        yield lines
     finally:
         process.send_signal(signal.SIGINT)
         errors = process.communicate(timeout=30)[1]
@@ -164,6 +155,98 @@ def test_fastapi_dev_and_run_without_env_say_what_to_type(project: Path, command
     assert "Traceback" not in said
     if command == "run":
         assert process.returncode == 2
+
+
+def wait_for(url: str, status: int) -> None:
+    deadline = time.monotonic() + 60
+    while (found := call(url)) != status:
+        assert time.monotonic() < deadline, f"{url} answers {found}"
+        time.sleep(0.1)
+
+
+def token_of(lines: list[str]) -> str:
+    return next(line.removeprefix("TOKEN=") for line in lines if line.startswith("TOKEN="))
+
+
+def test_the_demo_serves_every_route_without_an_account(project: Path) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with demo(project, port) as lines:
+        assert call(f"{url}/api/private") == 401
+        assert call(f"{url}/api/messages", token_of(lines)) == 200
+        assert call(f"{url}/api/messages", token_of(lines), {"text": "Hello"}) == 201
+        if shutil.which("curl"):  # As a person would: paste the token, then each line.
+            assert set(pasted(lines, project)) == {"200", "201"}
+
+
+def pasted(lines: list[str], project: Path) -> list[str]:
+    """The statuses of the printed curl lines."""
+    wanted = [line for line in lines if line.startswith(("TOKEN=", "curl"))]
+    script = "\n".join(
+        line.replace("curl -i", "curl -s -o /dev/null -w '%{http_code} '") for line in wanted
+    )
+    return run(["sh", "-c", script], project).stdout.split()
+
+
+OWN_ROUTE = '''
+"""/api/things: a route of the owner's."""
+
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel
+
+from ..auth import auth0
+
+router = APIRouter(prefix="/api/things", dependencies=[Depends(auth0.require_auth())])
+
+
+class Part(BaseModel):
+    number: int
+
+
+class Thing(BaseModel):
+    name: str
+    parts: list[Part]
+    main: Part
+
+
+@router.put("/{number}")
+async def change(number: int, q: str, thing: Thing) -> Thing:
+    return thing
+'''
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="curl is needed")
+@pytest.mark.parametrize("dpop", ["accepted", "required"])
+def test_the_demo_takes_the_settings_and_the_routes_of_the_project(
+    plain_template: Path, tmp_path: Path, dpop: str
+) -> None:
+    project = render(plain_template, tmp_path / "project")
+    own = project / "src/my_api/routes/things.py"
+    own.write_text(OWN_ROUTE, encoding="utf-8")
+    env = "CORS_ORIGINS=https://app.example.com\nAUTH0_DOMAIN=other.eu.auth0.com\n"
+    (project / ".env").write_text(f"{env}AUTH0_DPOP={dpop}\n", encoding="utf-8")
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with demo(project, port) as lines:
+        origin = {"Origin": "https://app.example.com"}
+        answer = httpx.get(f"{url}/api/public", headers=origin)
+        assert answer.headers["Access-Control-Allow-Origin"] == origin["Origin"]
+        assert any("/api/things/1?q=Hello" in line for line in lines)
+        assert set(pasted(lines, project)) == {"200", "201"}
+        own.write_text(OWN_ROUTE.replace("/api/things", "/api/others"), encoding="utf-8")
+        wait_for(f"{url}/api/others/1", 405)
+        token = token_of(lines)
+    with demo(project, port) as lines:
+        assert token_of(lines) == token
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "99999", "-1", "http"])
+def test_the_demo_refuses_what_is_no_port(project: Path, port: str) -> None:
+    command = [sys.executable, "scripts/demo.py", "--port", port]
+    done = run(command, project, {"PYTHONPATH": str(project / "src")})
+    assert done.returncode == 2
+    assert "from 1 to 65535" in done.stdout
+    assert "Traceback" not in done.stdout
 
 
 def test_the_demo_names_a_port_that_is_taken(project: Path) -> None:

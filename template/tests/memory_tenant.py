@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
 Json = dict[str, Any]
+RSA_KEYS: dict[tuple[int, int], rsa.RSAPrivateKey] = {}
 OMIT = object()  # as the value of a claim or header member: leave it out
 
 
@@ -205,16 +206,17 @@ FAULTS: dict[str, Callable[[int], tuple[Json, Json]]] = {
 }
 
 
-@cache
 def rsa_key(number: int, bits: int = 2048) -> rsa.RSAPrivateKey:
     """Signing keys by number; made when first needed, shared by all tenants of the process."""
-    return rsa.generate_private_key(65537, bits)
+    if (number, bits) not in RSA_KEYS:
+        RSA_KEYS[number, bits] = rsa.generate_private_key(65537, bits)
+    return RSA_KEYS[number, bits]
 
 
 @cache
 def ec_key(number: int) -> ec.EllipticCurvePrivateKey:
-    """The keys that DPoP clients hold, by number."""
-    return ec.generate_private_key(ec.SECP256R1())
+    """The keys that DPoP clients hold, by number; the same in each run, so tokens stay good."""
+    return ec.derive_private_key(1_000_003 * number, ec.SECP256R1())
 
 
 def public_jwk(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, kid: str = "") -> Json:
