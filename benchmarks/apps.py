@@ -66,7 +66,7 @@ def guard(tenant: Any, fetch: Fetch) -> FastAPI:
     )
     guard = auth.Guard(settings, fetch=fetch)
     app = one_route(auth.auth0.require_auth(), lifespan=guard.lifespan)
-    guard.protect(app, import_module(f"{PACKAGE}.scopes").Scope)
+    auth.protect(app, guard, import_module(f"{PACKAGE}.scopes").Scope)
     return app
 
 

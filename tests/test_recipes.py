@@ -179,15 +179,17 @@ def test_the_route_of_a_static_key_has_to_be_tagged(plain_template: Path, tmp_pa
 
 
 def test_the_page_tells_every_field_of_the_claims() -> None:
-    source = ROOT / "template/src/{{ package_name }}/auth/tokens.py"
-    found = re.search(r"class Claims.*?\n\n(.*?)\n\n", source.read_text(encoding="utf-8"), re.S)
+    source = ROOT / "template/src/{{ package_name }}/auth/token.py"
+    found = re.search(r"class Claims.*?\n\n\n", source.read_text(encoding="utf-8"), re.S)
     assert found
-    for name in re.findall(r"^    (\w+):", found[1], re.MULTILINE):
-        assert f"| `claims.{name}" in PAGE, name
+    names = re.findall(r"^    (\w+):|@property\n    def (\w+)", found[0], re.MULTILINE)
+    assert len(names) == 6
+    for name in map("".join, names):  # `raw` beside the claims by name
+        assert f"`claims.{name}" in PAGE, name
 
 
 def test_the_page_names_checks_and_reasons_that_exist() -> None:
-    answers = ROOT / "template/src/{{ package_name }}/auth/answers.py"
+    answers = ROOT / "template/src/{{ package_name }}/auth/refusals.py"
     reasons = re.findall(r'^    "(\w+)": \(', answers.read_text(encoding="utf-8"), re.MULTILINE)
     assert set(re.findall(r"`reason: (\w+)`", PAGE)) <= set(reasons)
     page = (ROOT / "docs" / "doctor.md").read_text(encoding="utf-8")

@@ -19,9 +19,9 @@ def document(client: TestClient) -> Any:
 def test_each_guarded_route_shows_its_scopes_and_refusals(probe: Probe) -> None:
     paths = document(probe())["paths"]
     assert "security" not in paths["/open"]["get"]
-    assert paths["/any"]["get"]["security"] == [{"auth0": []}, {"dpop": []}]
-    assert paths["/read"]["get"]["security"] == [{"auth0": [READ]}, {"dpop": [READ]}]
-    assert paths["/write"]["post"]["security"][0] == {"auth0": [READ, WRITE]}
+    assert paths["/any"]["get"]["security"] == [{"auth0": []}]
+    assert paths["/read"]["get"]["security"] == [{"auth0": [READ]}]
+    assert paths["/write"]["post"]["security"] == [{"auth0": [READ, WRITE]}]
     assert set(paths["/any"]["get"]["responses"]) == {"200", "401", "503"}
     answers = {"200", "400", "401", "403", "422", "503"}
     assert set(paths["/write"]["post"]["responses"]) == answers
@@ -30,7 +30,7 @@ def test_each_guarded_route_shows_its_scopes_and_refusals(probe: Probe) -> None:
 
 
 def test_without_a_client_id_the_button_takes_a_pasted_token(probe: Probe) -> None:
-    client = probe(auth0_dpop="off")
+    client = probe()
     schemes = document(client)["components"]["securitySchemes"]
     assert schemes == {"auth0": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
     assert "initOAuth" not in client.get("/docs").text
@@ -53,15 +53,6 @@ def test_with_a_client_id_the_button_logs_in_with_pkce_and_audience(
     assert '"usePkceWithAuthorizationCodeGrant": true' in page
     assert f'"audience": "{tenant.audience}"' in page
     assert "secret" not in page.lower()
-
-
-@pytest.mark.parametrize(
-    ("dpop", "accepted"),
-    [("off", ["bearer"]), ("accepted", ["bearer", "DPoP"]), ("required", ["DPoP"])],
-)
-def test_each_accepted_scheme_is_declared(probe: Probe, dpop: str, accepted: list[str]) -> None:
-    schemes = document(probe(auth0_dpop=dpop))["components"]["securitySchemes"]
-    assert [scheme["scheme"] for scheme in schemes.values()] == accepted
 
 
 def test_documentation_can_be_off(probe: Probe) -> None:

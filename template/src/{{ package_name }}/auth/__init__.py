@@ -1,8 +1,11 @@
-"""The one door to authentication; outside of this package nothing knows who issues the tokens.
+"""The one door to authentication; nothing outside of this package knows who issues the tokens.
 
-In a route: `Depends(auth0.require_auth())` asks for any valid access token, and
-`Depends(auth0.require_auth(scopes=Scope.READ_MESSAGES))` for one that carries the scope; both give
-the `Claims` of the token. Nothing is read or fetched on import.
+In a route, `Depends(auth0.require_auth())` requires any valid access token, and
+`Depends(auth0.require_auth(scopes=Scope.READ_MESSAGES))` one with that scope. Both return the
+token's `Claims`. Importing this package reads and fetches nothing.
+
+To read it in the order of a request: `dependency`, `guard`, `token`, `keys`, `dpop` (unless DPoP is
+off), `refusals`. Then what an application is given at start: `install`, `openapi`, `settings`.
 """
 
 import warnings
@@ -11,9 +14,24 @@ with warnings.catch_warnings(record=True):
     # The SDK's own import announces the end of authlib.jose, to people who can do nothing about it.
     import fastapi_plugin  # noqa: F401
 
-from .guard import Guard, auth0
+from .dependency import RequireAuth, auth0, require_auth
+from .guard import Guard
+from .install import docs, protect
 from .keys import Fetch
+from .refusals import Refused
 from .settings import AuthSettings, load_settings
-from .tokens import Claims
+from .token import Claims
 
-__all__ = ["AuthSettings", "Claims", "Fetch", "Guard", "auth0", "load_settings"]
+__all__ = [
+    "AuthSettings",
+    "Claims",
+    "Fetch",
+    "Guard",
+    "Refused",
+    "RequireAuth",
+    "auth0",
+    "docs",
+    "load_settings",
+    "protect",
+    "require_auth",
+]

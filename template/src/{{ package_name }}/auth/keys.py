@@ -1,13 +1,14 @@
-"""The signing keys of the tenant: at hand, and fetched by a request only if there is no other way.
+"""Caches signing keys and refreshes them in the background.
 
 A domain publishes its metadata (OpenID Connect Discovery 4) and, at the `jwks_uri` named there, its
-keys (RFC 7517 5). Both are fetched at start, and again in the background every FRESH seconds. All
-who need a fetch share one. While Auth0 does not answer, the keys at hand serve for STALE seconds.
-A token with an unknown key id causes one fetch, since Auth0 may just have rotated its keys; if that
-does not find the id, no other unknown id causes a fetch for COOL_DOWN seconds.
+keys (RFC 7517 5). Both are fetched at start, and again every FRESH seconds. Requests that need a
+fetch share one. While Auth0 does not answer, cached keys serve for STALE seconds. A token with an
+unknown key id causes one fetch, since Auth0 may just have rotated its keys; if that does not find
+the id, no other unknown id causes a fetch for COOL_DOWN seconds.
 """
 
 import asyncio
+import json
 import logging
 import os
 import time
@@ -20,7 +21,7 @@ import httpx
 from authlib.jose import RSAKey
 from fastapi_plugin import CacheAdapter
 
-from .answers import Refused
+from .refusals import Refused, warn
 from .settings import cannot_start
 
 FRESH = 300.0  # a key that Auth0 revokes is trusted no longer than this, while Auth0 answers
@@ -29,6 +30,7 @@ COOL_DOWN = 10.0
 PAUSE = 1.0  # after a failed fetch, before a request without keys causes the next
 PATIENCE = 5.0  # that a request waits for a fetch before it is answered 503
 TIMEOUT = 20.0  # of one document, however slowly it trickles in; others need not wait so long
+MAX_DOCUMENT = 512_000  # bytes; Auth0's are below 10 KB
 MIN_BITS = 2048  # RFC 7518 3.3
 NEVER = float("-inf")
 CERTIFICATE_FILES = ("SSL_CERT_FILE", "SSLKEYLOGFILE")
@@ -39,7 +41,7 @@ log = logging.getLogger(__name__)
 
 
 class LoadedKey(dict[str, Any], RSAKey):  # type: ignore[misc]
-    """A JWK that the SDK need not load for each token, which would double the time it takes."""
+    """A JWK that is loaded once; the SDK would load it for each token, which doubles the time."""
 
     def __init__(self, jwk: Json) -> None:
         dict.__init__(self, jwk)
@@ -61,14 +63,15 @@ class Issuer:
         self.keys: dict[str, LoadedKey] = {}
         self.documents: dict[str, Json] = {}  # by URL, and the metadata by issuer, as the SDK asks
         self.fetched = self.failed = self.missed = NEVER
+        self.missing = ""  # the key id that the last fetch did not find
         self.task: asyncio.Task[None] | None = None
 
     def usable(self) -> bool:
-        """There are keys, and they are not too old."""
+        """Whether there are keys, and they are not too old."""
         return self.clock() - self.fetched < STALE
 
     async def find(self, kid: str) -> None:
-        """Return when the key is at hand; refuse if there is none, or if keys cannot be had."""
+        """Return when the key is there; raise Refused if there is none, or keys cannot be had."""
         now = self.clock()
         if self.usable() and kid in self.keys:
             if now - self.fetched > FRESH and now - self.failed > COOL_DOWN:
@@ -77,13 +80,14 @@ class Issuer:
         if now - self.failed < PAUSE:
             raise Refused("keys_unavailable")
         if self.usable() and now - self.missed < COOL_DOWN:
-            raise Refused("unknown_key")
+            # Only of this one it is known; another may be new, and its token good.
+            raise Refused("unknown_key" if kid == self.missing else "keys_unavailable")
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(self.refresh()), PATIENCE)
         if self.fetched < now:
             raise Refused("keys_unavailable")
         if kid not in self.keys:
-            self.missed = self.clock()
+            self.missed, self.missing = self.clock(), kid
             raise Refused("unknown_key")
 
     def refresh(self) -> asyncio.Task[None]:
@@ -96,11 +100,15 @@ class Issuer:
         try:
             discovery = f"{self.url}.well-known/openid-configuration"
             metadata = await self.fetch(discovery)
-            jwks_uri = checked_jwks_uri(metadata, self.url)
+            if not isinstance(metadata, dict) or metadata.get("issuer") != self.url:
+                raise ValueError("the metadata of another issuer")  # Discovery 4.3
+            jwks_uri = metadata.get("jwks_uri")
+            if not isinstance(jwks_uri, str) or not jwks_uri.startswith("https://"):
+                raise ValueError("no jwks_uri")
             keys = usable_keys(await self.fetch(jwks_uri))
         except Exception as error:
             self.failed = self.clock()
-            log.warning("The signing keys of %s could not be fetched: %r", self.url, error)
+            warn(log, f"The signing keys of {self.url} could not be fetched: {error!r:.500}")
             return
         self.fetched, self.failed = self.clock(), NEVER
         jwks = {"keys": list(keys.values())}
@@ -125,9 +133,17 @@ class Keys(CacheAdapter):  # type: ignore[misc]
 
     async def _get(self, url: str) -> Json:
         assert self.http is not None  # noqa: S101
-        async with asyncio.timeout(TIMEOUT):
-            response = await self.http.get(url)
-        document: Json = response.raise_for_status().json()
+        # Neither compressed nor large: a small compressed document may unpack to gigabytes.
+        asked = self.http.stream("GET", url, headers={"Accept-Encoding": "identity"})
+        async with asyncio.timeout(TIMEOUT), asked as response:
+            if "Content-Encoding" in response.raise_for_status().headers:
+                raise ValueError("the document is compressed")
+            body = b""
+            async for part in response.aiter_raw():
+                body += part
+                if len(body) > MAX_DOCUMENT:
+                    raise ValueError(f"the document is larger than {MAX_DOCUMENT} bytes")
+        document: Json = json.loads(body)
         return document
 
     def get(self, key: str) -> Json | None:
@@ -144,7 +160,12 @@ class Keys(CacheAdapter):  # type: ignore[misc]
     def clear(self) -> None: ...
 
     def ready(self) -> bool:
-        return all(issuer.usable() for issuer in self.issuers.values())
+        """Whether all keys are there; if not, start a fetch, which a lifespan may not have done."""
+        missing = [issuer for issuer in self.issuers.values() if not issuer.usable()]
+        for issuer in missing:
+            if issuer.clock() - issuer.failed >= PAUSE:
+                issuer.refresh()
+        return not missing
 
     async def keep_fresh(self) -> None:
         """Fetch now and every FRESH seconds; while that fails, after 1, 2, 4 ... 32 seconds."""
@@ -156,18 +177,19 @@ class Keys(CacheAdapter):  # type: ignore[misc]
             pause = min(pause * 2, 32.0) if failing else 1.0
 
     async def close(self) -> None:
+        """Stop what is being fetched. Another lifespan may follow, so nothing else is closed."""
         for issuer in self.issuers.values():
-            if issuer.task:
+            if issuer.task and not issuer.task.done():
                 issuer.task.cancel()
-        if self.http:
-            await self.http.aclose()
+                await asyncio.wait([issuer.task])
 
 
 def http_client(domains: Iterable[str]) -> httpx.AsyncClient:
     """The client that fetches keys, by the proxy and the certificates that the environment names.
 
     httpx cannot read a NO_PROXY with an IPv6 network, so the standard library does. Building a
-    client loads certificates, which takes 25 ms and more: one serves all fetches.
+    client loads certificates, which takes 25 ms and more: one serves all fetches. It keeps no
+    connection open between them, so that it outlives event loops and lifespans.
     """
     proxies = getproxies()
     name, proxy = next(((n, proxies[n]) for n in ("https", "all") if proxies.get(n)), ("", None))
@@ -176,6 +198,7 @@ def http_client(domains: Iterable[str]) -> httpx.AsyncClient:
         certificates = httpx.create_ssl_context()
         return httpx.AsyncClient(
             timeout=TIMEOUT,
+            limits=httpx.Limits(max_keepalive_connections=0),
             verify=certificates,
             proxy=f"http://{proxy}" if proxy and "://" not in proxy else proxy,
             mounts={f"https://{domain}": None for domain in direct},
@@ -191,37 +214,23 @@ def http_client(domains: Iterable[str]) -> httpx.AsyncClient:
     cannot_start([problem])
 
 
-def checked_jwks_uri(metadata: object, issuer: str) -> str:
-    """Metadata must be of the issuer that was asked for (OpenID Connect Discovery 4.3)."""
-    if not isinstance(metadata, dict) or metadata.get("issuer") != issuer:
-        raise ValueError("the metadata of another issuer")
-    jwks_uri = metadata.get("jwks_uri")
-    if not isinstance(jwks_uri, str) or not jwks_uri.startswith("https://"):
-        raise ValueError("no jwks_uri")
-    return jwks_uri
-
-
 def usable_keys(jwks: object) -> dict[str, LoadedKey]:
-    """The RS256 signing keys by key id; others are left out, a key set without any is refused."""
+    """Return the RS256 signing keys by key id; refuse a key set without any."""
     listed = jwks.get("keys") if isinstance(jwks, dict) else None
     keys: dict[str, LoadedKey] = {}
     for jwk in listed if isinstance(listed, list) else ():
         with suppress(Exception):  # a key we cannot load is a key we do not have
             key = LoadedKey(jwk)
-            if for_rs256(jwk) and key.public_key.key_size >= MIN_BITS:
+            signs_rs256 = (  # or may (RFC 7517 4.2 to 4.4)
+                jwk["kty"] == "RSA"
+                and isinstance(jwk["kid"], str)
+                and jwk.get("use", "sig") == "sig"
+                and jwk.get("alg", "RS256") == "RS256"
+                and "verify" in jwk.get("key_ops", ["verify"])
+                and "d" not in jwk
+            )
+            if signs_rs256 and key.public_key.key_size >= MIN_BITS:
                 keys.setdefault(jwk["kid"], key)
     if not keys:
         raise ValueError("no usable key")
     return keys
-
-
-def for_rs256(jwk: Json) -> bool:
-    """It is, or may be, for verifying RS256 signatures (RFC 7517 4.2 to 4.4)."""
-    return (
-        jwk["kty"] == "RSA"
-        and isinstance(jwk["kid"], str)
-        and jwk.get("use", "sig") == "sig"
-        and jwk.get("alg", "RS256") == "RS256"
-        and "verify" in jwk.get("key_ops", ["verify"])
-        and "d" not in jwk
-    )

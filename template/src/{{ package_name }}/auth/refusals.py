@@ -1,12 +1,12 @@
-"""What a refused request is answered, and what the log says of it.
+"""Responses to refused requests, and their log lines.
 
 RFC 6750 3 for Bearer and RFC 9449 7.1 for DPoP: every 401 and 403 carries a challenge for each
-scheme that the API accepts, and the one that the client used names the error. A client without
-credentials gets bare challenges. When the signing keys cannot be had, the token may well be good:
-that is 503 with Retry-After, not 401.
+scheme that the API accepts, and the challenge of the scheme that the client used names the error. A
+client without credentials gets bare challenges. Without signing keys the token may well be good, so
+that is 503 with Retry-After.
 
-All texts are fixed. Nothing from a token or an exception is ever sent back: such text could break
-the header, and with it the connection.
+All texts are fixed. Nothing from a token or an exception is sent back: such text could break the
+header, and with it the connection.
 """
 
 import hashlib
@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fastapi import HTTPException
+from fastapi.responses import JSONResponse
 
 RETRY_AFTER = 5  # seconds
 ALGS = 'algs="ES256"'  # what the SDK accepts for DPoP proofs
@@ -50,40 +51,44 @@ HINTS = {  # for the log: what somebody probably forgot
     "issuer": "AUTH0_CUSTOM_DOMAINS lists the custom domains of the tenant",
     "token_type": "AUTH0_TOKEN_DIALECT must be the token dialect of the API in Auth0",
     "bound_token": "a sender-constrained token came as Bearer; AUTH0_DPOP says what is accepted",
-    "store_unavailable": "REDIS_URL does not answer",
+    "store_unavailable": "REDIS_URL does not answer, or is not set and the memory is full",
 }
 
 
-class Refused(Exception):
-    """The request is not let in; `reason` is a key of REASONS."""
+class Refused(HTTPException):
+    """The request is refused: `reason` is a key of REASONS; `claim`, `scopes` say what is at fault.
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    It is an HTTPException because FastAPI answers 400 to any other one while it reads a body.
+    """
+
+    def __init__(self, reason: str, *, claim: str = "", scopes: Iterable[str] = ()) -> None:
+        status, error, description = REASONS[reason]
+        super().__init__(status, {"error": error, "error_description": description})
+        self.reason, self.claim, self.scopes = reason, claim, sorted(scopes)
 
 
-def refusal(reason: str, dpop: str, scheme: str, scopes: Iterable[str] = ()) -> HTTPException:
-    """The answer; `dpop` is the setting, `scheme` the one that the client used, if any."""
-    status, error, description = REASONS[reason]
-    detail = {"error": error, "error_description": description}
+def response_to(refused: Refused, dpop: str, scheme: str) -> JSONResponse:
+    """Build the response; `dpop` is the setting, `scheme` the one that the client used, if any."""
+    status, error, description = REASONS[refused.reason]
+    content = {"detail": refused.detail}
     if status == 503:
-        return HTTPException(status, detail, {"Retry-After": str(RETRY_AFTER)})
-    told = [f'error="{error}"', f'error_description="{description}"']
-    if reason == "scope":
-        told.append(f'scope="{" ".join(sorted(scopes))}"')
+        return JSONResponse(content, status, {"Retry-After": str(RETRY_AFTER)})
+    parameters = [f'error="{error}"', f'error_description="{description}"']
+    if refused.scopes:
+        parameters.append(f'scope="{" ".join(refused.scopes)}"')
     challenges = []
     if dpop != "required":
-        challenges.append(["Bearer", 'realm="api"', *(told if scheme == "bearer" else [])])
+        challenges.append(["Bearer", 'realm="api"', *(parameters if scheme == "bearer" else [])])
     if dpop != "off":
-        challenges.append(["DPoP", *(told if scheme == "dpop" else []), ALGS])
-    value = ", ".join(f"{name} {', '.join(parameters)}" for name, *parameters in challenges)
-    return HTTPException(status, detail, {"WWW-Authenticate": value})
+        challenges.append(["DPoP", *(parameters if scheme == "dpop" else []), ALGS])
+    value = ", ".join(f"{name} {', '.join(rest)}" for name, *rest in challenges)
+    return JSONResponse(content, status, {"WWW-Authenticate": value})
 
 
-class EventLog:
+class RefusalLog:
     """One JSON line per refusal, at most BURST per reason in WINDOW seconds.
 
-    Further ones are counted, and the next line of that reason says how many (`suppressed`): an
+    Further ones are counted, and the next line of that reason has the number (`suppressed`): an
     attack can neither flood the log nor hide another reason in it. No token is logged, and subjects
     only as a hash; JSON escapes line breaks.
     """
@@ -96,28 +101,23 @@ class EventLog:
         self.clock = time.monotonic
         self.windows: dict[str, tuple[float, int]] = {}  # by reason: start, refusals since
 
-    def admit(self, reason: str) -> int | None:
-        """Count a refusal; None if it is not to be logged, else how many were not before it."""
-        now = self.clock()
+    def write(
+        self, refused: Refused, route: str, header: Mapping[str, Any], claims: Mapping[str, Any]
+    ) -> None:
+        """Log one refusal; `header` and `claims` are what the token says, verified or not."""
+        reason, cause, now = refused.reason, refused.__cause__, self.clock()
         start, count = self.windows.get(reason, (now, 0))
         suppressed = 0
         if now - start >= self.WINDOW:
             start, count, suppressed = now, 0, max(0, count - self.BURST)
         self.windows[reason] = start, count + 1
-        return suppressed if count < self.BURST else None
-
-    def refused(
-        self, refused: Refused, route: str, header: Mapping[str, Any], claims: Mapping[str, Any]
-    ) -> None:
-        """Log one refusal; `header` and `claims` are what the token says, verified or not."""
-        reason, cause = refused.reason, refused.__cause__
-        suppressed = self.admit(reason)
-        if suppressed is None:
+        if count >= self.BURST:
             return
         line = {
             "event": "auth.refused",
             "reason": reason,
-            "status": REASONS[reason][0],
+            "claim": refused.claim or None,
+            "status": refused.status_code,
             "route": route,
             "kid": _short(header.get("kid")),
             "client_id": _short(claims.get("azp", claims.get("client_id"))),
@@ -126,8 +126,14 @@ class EventLog:
             "suppressed": suppressed or None,
             "hint": HINTS.get(reason),
         }
-        told = {name: value for name, value in line.items() if value is not None}
-        self.logger.warning("%s", json.dumps(told))
+        present = {name: value for name, value in line.items() if value is not None}
+        warn(self.logger, json.dumps(present))
+
+
+def warn(logger: logging.Logger, message: str) -> None:
+    """Log a warning, also where a dictConfig has silenced all loggers that it does not name."""
+    logger.disabled = False
+    logger.warning("%s", message)
 
 
 def _short(value: object) -> str | None:

@@ -1,0 +1,159 @@
+"""What routes depend on, and when it is asked: `Depends(auth0.require_auth(scopes=...))`.
+
+A route may also state scopes in FastAPI's own way, `Security(auth0.require_auth(), scopes=[...])`,
+at any level: application, router, decorator, parameter, or a dependency around the guard.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from fastapi.dependencies.models import Dependant
+from fastapi.security import SecurityScopes
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from .guard import Guard, presented
+from .refusals import Refused, response_to
+from .token import Claims
+
+SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 3.3
+NONE_STATED = SecurityScopes()
+FROM_HEADERS = {400, 413, 415}  # what FastAPI may answer from the headers of a request alone
+
+
+class RequireAuth:
+    """Requires a valid token with all `scopes`; returns its claims."""
+
+    def __init__(self, scopes: frozenset[str]) -> None:
+        self.scopes = scopes
+
+    async def __call__(
+        self, connection: HTTPConnection, stated: SecurityScopes = NONE_STATED
+    ) -> Claims:
+        return await self.check(connection.scope, self.scopes.union(stated.scopes))
+
+    async def check(self, scope: Scope, needed: frozenset[str]) -> Claims:
+        """Return the claims of the request's token, or raise Refused."""
+        guard: Guard = scope["app"].state.guard
+        known: tuple[Guard, Claims] | None = scope.get("auth0")
+        if known is None or known[0] is not guard:
+            known = scope["auth0"] = guard, await guard.authenticate(HTTPConnection(scope))
+        claims = known[1]
+        if not needed <= claims.scopes:
+            raise Refused("scope", scopes=needed)
+        return claims
+
+
+class Auth:
+    """What routes use. It holds nothing: the guard is the application's (`app.state.guard`)."""
+
+    def require_auth(self, scopes: str | Sequence[str] | None = None) -> RequireAuth:
+        """Return a dependency that requires a valid token with all `scopes`."""
+        needed = frozenset([scopes] if isinstance(scopes, str) else scopes or ())
+        for scope in needed:
+            if not SCOPE.fullmatch(scope):
+                raise ValueError(f"{scope!r} is not a scope")
+        return RequireAuth(needed)
+
+
+auth0 = Auth()
+require_auth = auth0.require_auth
+
+
+def guards(
+    dependant: Dependant | None, stated: frozenset[str] = frozenset()
+) -> Iterator[tuple[RequireAuth, frozenset[str]]]:
+    """Each guard of a route, however deep, and the scopes that it needs there."""
+    for dependency in dependant.dependencies if dependant else ():
+        needed = stated.union(dependency.own_oauth_scopes or ())
+        if isinstance(dependency.call, RequireAuth):
+            yield dependency.call, dependency.call.scopes | needed
+        yield from guards(dependency, needed)
+
+
+class TokenFirst:
+    """Middleware that asks the guards of a route before the first byte of the body is read.
+
+    FastAPI reads the whole body into memory before it asks dependencies. Without this, anybody
+    could fill the memory without a token.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        asked = False
+
+        async def checked_receive() -> Message:
+            nonlocal asked
+            if not asked:
+                await ask_guards(scope)
+                asked = True
+            return await receive()
+
+        await self.app(scope, checked_receive if scope["type"] == "http" else receive, send)
+
+
+class RefusalFirst:
+    """Middleware that answers 401 or 403 where FastAPI would refuse the headers before the token.
+
+    A multipart body without a boundary is 400 and one above `max_body_size` is 413, both before
+    anything is read.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        replaced = False
+
+        async def checked_send(message: Message) -> None:
+            nonlocal replaced
+            if message.get("status") in FROM_HEADERS:
+                try:
+                    await ask_guards(scope)
+                except Refused as refused:
+                    replaced = True
+                    response = await answer(HTTPConnection(scope), refused)
+                    await response(scope, receive, send)
+            if not replaced:
+                await send(message)
+
+        await self.app(scope, receive, checked_send if scope["type"] == "http" else send)
+
+
+async def ask_guards(scope: Scope) -> None:
+    """Let each guard of the matched route refuse; if a test overrides any, FastAPI asks them."""
+    if not getattr(scope["app"], "dependency_overrides", {}):
+        for guard, needed in guards(getattr(matched(scope), "dependant", None)):
+            await guard.check(scope, needed)
+
+
+def matched(scope: Scope) -> Any:
+    """The route of a request, with the path and the dependencies that its routers add.
+
+    FastAPI does not document the key that holds those. Without it, what is left is the route as its
+    own router knows it: guards of the routers around it are asked after the body is read, as
+    FastAPI does, and the log names the path without their prefixes.
+    """
+    route = scope.get("route")
+    context = scope.get("fastapi", {}).get("effective_route_context")
+    return context if getattr(context, "original_route", None) is route else route
+
+
+async def answer(connection: HTTPConnection, refused: Exception) -> Response:
+    """Answer and log a refused request: the exception handler of Refused."""
+    assert isinstance(refused, Refused)  # noqa: S101
+    scope = connection.scope
+    guard: Guard = scope["app"].state.guard
+    scheme, header, payload = presented(scope, guard.schemes)
+    if "auth0" in scope:
+        payload = scope["auth0"][1]
+    if "auth0.refused" not in scope:
+        scope["auth0.refused"] = refused
+        path = scope.get("root_path", "") + getattr(matched(scope), "path", "?")
+        route = f"{scope.get('method', 'WEBSOCKET')} {path}"
+        guard.log.write(refused, route, header, payload)
+    return response_to(refused, guard.settings.dpop, scheme)

@@ -1,0 +1,54 @@
+"""What an application is given at start, so that its routes can ask the guard."""
+
+from enum import StrEnum
+from typing import Any, cast
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exception_handlers import request_validation_exception_handler
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.types import ASGIApp
+
+from . import openapi
+from .dependency import RefusalFirst, TokenFirst, answer
+from .guard import Guard
+from .refusals import Refused
+from .settings import AuthSettings
+
+
+def protect(app: FastAPI, guard: Guard, scopes: type[StrEnum]) -> None:
+    """Make `guard` the guard of `app`; its OpenAPI document declares `scopes` and refusals."""
+    app.state.guard = guard
+    openapi.declare(app, guard.settings, scopes)
+    app.add_exception_handler(Refused, answer)
+    app.add_exception_handler(RequestValidationError, invalid_request)
+    app.add_middleware(TokenFirst)
+    build = app.build_middleware_stack
+
+    def build_middleware_stack() -> ASGIApp:
+        return RefusalFirst(build())  # around FastAPI's own middleware, which may answer 413
+
+    app.build_middleware_stack = build_middleware_stack  # type: ignore[method-assign]
+
+
+def docs(settings: AuthSettings) -> dict[str, Any]:
+    """Return arguments for FastAPI: where the documentation is, and how its button logs in."""
+    if not settings.docs_enabled:
+        return {"openapi_url": None, "docs_url": None, "redoc_url": None}
+    if not settings.docs_client_id:
+        return {}
+    login = {
+        "clientId": settings.docs_client_id,
+        "usePkceWithAuthorizationCodeGrant": True,
+        "additionalQueryStringParams": {"audience": settings.audience},
+    }
+    return {"swagger_ui_init_oauth": login}
+
+
+async def invalid_request(request: Request, error: Exception) -> Response:
+    """Answer FastAPI's 422, also where it would quote what JSON cannot say, such as NaN."""
+    try:
+        return await request_validation_exception_handler(request, cast(Any, error))
+    except (ValueError, RecursionError):
+        detail = [{"type": "json_invalid", "loc": ["body"], "msg": "The body is not valid"}]
+        return JSONResponse({"detail": detail}, 422)

@@ -1,0 +1,170 @@
+"""Checks the SDK leaves out, and the claims routes receive.
+
+An access token is a JWT in compact serialization: three base64url segments, the header, the claims
+and the signature (RFC 7515 3.1, RFC 7519). The SDK verifies the signature, `iss`, `aud` and `exp`.
+This module checks the shape of each part, `nbf` and `iat` (RFC 7519 4.1.5, 4.1.6), `sub`, and the
+type of the token (RFC 8725 3.11, RFC 9068 4).
+
+Nothing here accepts a token. What is read before the signature is verified can only refuse.
+"""
+
+import json
+import re
+from base64 import urlsafe_b64decode
+from collections.abc import Container, Iterator, Mapping
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, NoReturn
+
+from .refusals import Refused
+
+MAX_TOKEN = 16_384  # bytes; parsing costs time in proportion, and Auth0's tokens are 1 to 4 KB
+LEEWAY = 10  # seconds that the clock of the issuer may be ahead of ours
+COMPACT = re.compile(rb"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
+TYPES = {  # by token dialect; an absent type is ""
+    "access_token": {"", "jwt", "at+jwt"},  # not dpop+jwt, logout+jwt and the like
+    "rfc9068_profile": {"at+jwt"},
+}
+
+Json = dict[str, Any]
+
+
+class Claims(Mapping[str, Any]):
+    """The claims of a verified token: `claims["sub"]`, `claims.get("org_id")`; read-only.
+
+    `scopes` is what the token allows, whichever claim says so. The other attributes are claims that
+    each token has, with their types.
+    """
+
+    __slots__ = ("raw", "scopes")
+    raw: Mapping[str, Any]
+    scopes: frozenset[str]
+
+    def __init__(self, raw: Json, scopes: frozenset[str]) -> None:
+        object.__setattr__(self, "raw", MappingProxyType(raw))
+        object.__setattr__(self, "scopes", scopes)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError("claims are shared by all requests with this token: read-only")
+
+    def __getitem__(self, name: str) -> Any:
+        return self.raw[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.raw)
+
+    def __len__(self) -> int:
+        return len(self.raw)
+
+    @property
+    def sub(self) -> str:
+        """The user, or the client itself (RFC 9068 5)."""
+        return str(self.raw["sub"])
+
+    @property
+    def issuer(self) -> str:
+        """The URL of the issuer."""
+        return str(self.raw["iss"])
+
+    @property
+    def client_id(self) -> str | None:
+        """The client: `azp`, Auth0's name, or `client_id`, that of RFC 9068."""
+        value: str | None = self.raw.get("azp", self.raw.get("client_id"))
+        return value
+
+    @property
+    def expires_at(self) -> int:
+        """When the token expires, in seconds since 1970."""
+        return int(self.raw["exp"])
+
+
+def parse(token: bytes) -> tuple[Json, Json]:
+    """Split a compact JWS into header and claims, unverified; neither may be changed."""
+    if len(token) > MAX_TOKEN:
+        raise Refused("token_too_long")
+    parts = COMPACT.fullmatch(token)
+    if parts is None:
+        raise Refused("token_malformed" if token.count(b".") == 2 else "opaque_token")
+    try:
+        return parse_header(parts[1]), parse_segment(parts[2])
+    except (ValueError, RecursionError):
+        raise Refused("token_malformed") from None
+
+
+def check_header(header: Json, dialect: str) -> None:
+    """Check algorithm (RS256), key id, and the type that the dialect has."""
+    kid, typ = header.get("kid"), header.get("typ", "")
+    if header.get("alg") != "RS256":
+        raise Refused("algorithm")
+    if not isinstance(kid, str) or not isinstance(typ, str):
+        raise Refused("token_malformed")
+    if typ.lower().removeprefix("application/") not in TYPES[dialect]:
+        raise Refused("token_type")
+
+
+def check_claims(payload: Json, issuers: Container[str], audience: str, now: float) -> None:
+    """Check issuer, audience, subject and times."""
+    issuer, aud = payload.get("iss"), payload.get("aud")
+    if not isinstance(issuer, str) or issuer not in issuers:
+        raise Refused("issuer")
+    if audience not in (aud if isinstance(aud, list) else [aud]):
+        raise Refused("audience")
+    if not isinstance(payload.get("sub"), str) or not payload["sub"]:
+        raise Refused("claims", claim="sub")
+    if _seconds(payload, "exp") <= now:
+        raise Refused("expired")
+    if _seconds(payload, "iat") > now + LEEWAY:
+        raise Refused("not_yet_valid")
+    if "nbf" in payload and _seconds(payload, "nbf") > now + LEEWAY:
+        raise Refused("not_yet_valid")
+
+
+def to_claims(payload: Json, grants_claim: str) -> Claims:
+    """Build what routes receive; `grants_claim` names the claim that has the grants."""
+    granted = payload.get(grants_claim, "" if grants_claim == "scope" else [])
+    if grants_claim == "scope":
+        granted = granted.split(" ") if isinstance(granted, str) else None  # RFC 6749 3.3
+    if not isinstance(granted, list) or not all(isinstance(grant, str) for grant in granted):
+        raise Refused("claims", claim=grants_claim)
+    claims = Claims(payload, frozenset(filter(None, granted)))
+    if not isinstance(claims.client_id, str | None):
+        raise Refused("claims", claim="azp" if "azp" in payload else "client_id")
+    return claims
+
+
+def _seconds(payload: Json, name: str) -> float:
+    """A time in seconds since 1970 (NumericDate, RFC 7519 2), before the year 33658."""
+    value = payload.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e12:
+        raise Refused("claims", claim=name)
+    return value
+
+
+def unique_members(pairs: list[tuple[str, Any]]) -> Json:
+    """Build an object; refuse a member that is there twice."""
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a member twice")
+    return members
+
+
+def no_constant(name: str) -> NoReturn:
+    """Refuse NaN and Infinity, which are not JSON."""
+    raise ValueError(name)
+
+
+STRICT = json.JSONDecoder(object_pairs_hook=unique_members, parse_constant=no_constant)
+
+
+def parse_segment(segment: bytes) -> Json:
+    """Parse strict JSON: an object, no member twice (RFC 7515 4), no NaN, no lone surrogate."""
+    text = urlsafe_b64decode(segment + b"=" * (-len(segment) % 4)).decode()
+    value = STRICT.decode(text)
+    if not isinstance(value, dict):
+        raise ValueError("not an object")
+    if "\\u" in text:
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
+
+
+parse_header = lru_cache(maxsize=16)(parse_segment)  # a key signs tokens with the same header
