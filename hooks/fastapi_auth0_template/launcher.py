@@ -1,6 +1,6 @@
 """One command from nothing to a green project: questions, render, packages, tests, commit, set-up.
 
-    uvx --from git+https://github.com/org/fastapi-auth0-template fastapi-auth0-new myapi
+    uvx --from git+ADDRESS fastapi-auth0-template new myapi
     python3 hooks/bootstrap.py new ../myapi            # the same from a clone
 
 It does what `copier copy` and the commands that it prints do. The template is the repository that

@@ -64,6 +64,7 @@ QUESTIONS = [
 ]
 ANSWERS = [
     (r"\{\{ description \}\}", "{{ summary }}"),
+    (r"~ description\)", "~ summary)"),
     (r"\bif behind_proxy\b", "if proxy == 'ends_tls'"),
 ]
 

@@ -97,8 +97,7 @@ def test_a_plain_folder_says_what_to_do_and_that_works(
 
     # The command that was printed, with the template of this test.
     EDITS[6].make(folder)
-    address = next(word for word in command.split() if word.startswith("gh:"))
-    words = [str(line) if word == address else word for word in command.split()[1:]]
+    words = [str(line) if word == "ADDRESS" else word for word in command.split()[1:]]
     done = copier_command(folder, *words, "--defaults", "-r", WORKING)
     assert done.returncode == 0, done.stdout
     assert "is no git repository" not in done.stdout
@@ -162,6 +161,9 @@ def test_a_url_is_recorded_so_that_update_bots_read_it(
     done = copier_command(tmp_path, "copy", *DATA, "-r", WORKING, typed, "project")
     assert done.returncode == 0, done.stdout
     assert stored(tmp_path / "project", "_src_path") == recorded
+    readme = (tmp_path / "project/README.md").read_text(encoding="utf-8")
+    web = recorded.removeprefix("git+").removesuffix(".git")
+    assert (f"]({web}/blob/HEAD/docs/doctor.md)" in readme) is web.startswith("https://")
     put_into_git(tmp_path / "project")
     done = copier_command(tmp_path / "project", "update", "--defaults")
     assert done.returncode == 0, done.stdout

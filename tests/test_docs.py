@@ -1,0 +1,90 @@
+"""The pages: links lead somewhere, names exist, claims have a test."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from support import QUESTIONS, ROOT, git
+
+DOCS = ROOT / "docs"
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.glob("*.md")), ROOT / "benchmarks/README.md"]
+
+
+def text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that the headings of a page get on the hosts of git repositories."""
+    prose = re.sub(r"^```.*?^```$", "", text(page), flags=re.MULTILINE | re.DOTALL)
+    titles = re.findall(r"^#+ (.+)$", prose, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title).lower().replace(" ", "-") for title in titles}
+
+
+def names_of_tests(folder: str) -> set[str]:
+    files = git(ROOT, "ls-files", "--cached", "--others", folder).splitlines()
+    return {
+        name
+        for file in files
+        if "test_" in file and (ROOT / file).is_file()
+        for name in re.findall(r"^(?:async )?def (test_\w+)", text(ROOT / file), re.MULTILINE)
+    }
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target, _, anchor in re.findall(r"\]\(([^)#\s]*)(#([^)\s]+))?\)", text(page)):
+        if "://" not in target:
+            other = (page.parent / target) if target else page
+            assert other.exists(), target
+            assert not anchor or anchor in anchors(other), f"{target}#{anchor}"
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    for page in DOCS.glob("*.md"):
+        assert f"](docs/{page.name})" in text(ROOT / "README.md"), page.name
+
+
+def test_the_readme_begins_with_what_it_is_for_and_shows_it() -> None:
+    lines = text(ROOT / "README.md").splitlines()
+    assert lines[2].startswith("Render a FastAPI API that accepts Auth0 access tokens")
+    assert next(number for number, line in enumerate(lines) if line.startswith("![")) < 20
+
+
+def test_the_readme_names_every_question() -> None:
+    readme = text(ROOT / "README.md")
+    for name, question in QUESTIONS.items():
+        if name != "rules" and question.get("when") is not False:
+            assert f"| `{name}` |" in readme, name
+
+
+def test_the_placeholder_of_the_address_stands_once() -> None:
+    listed = git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    for name in filter(None, listed.split("\0")):
+        path = ROOT / name
+        if path.is_file() and path.suffix != ".png":
+            count = text(path).count("org/fastapi-auth0-template")
+            assert count == (name == "README.md") or name.startswith("tests/"), name
+
+
+def test_each_standard_names_tests_that_exist() -> None:
+    rows = [line for line in text(DOCS / "standards.md").splitlines() if "| `test_" in line]
+    assert len(rows) >= 30
+    there = names_of_tests("template") | names_of_tests("tests")
+    for name in re.findall(r"`(test_\w+)`", "\n".join(rows)):
+        assert name in there, name
+
+
+def test_the_twenty_questions_name_checks_that_exist() -> None:
+    page = text(DOCS / "questions.md")
+    assert len(re.findall(r"^## .+\?$", page, re.MULTILINE)) == 20
+    rows = re.findall(r"^\| (`[a-z-]+`[^|]*) \|", text(DOCS / "doctor.md"), re.MULTILINE)
+    checks = {name for row in rows for name in re.findall(r"`([a-z-]+)`", row)}
+    for told in re.findall(r"Doctor: ([^.]+)\.", page):
+        assert set(re.findall(r"`([a-z-]+)`", told)) <= checks, told
+
+
+def test_each_question_is_answered_by_a_check_or_a_page() -> None:
+    for answer in text(DOCS / "questions.md").split("\n## ")[1:]:
+        assert "Doctor: `" in answer or "Page: [" in answer or "uv run " in answer, answer
