@@ -32,7 +32,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 UV_VERSION = "0.13.9"
-OLDEST_UV = (0, 8)
+OLDEST_UV = (0, 10)  # older ones ignore `exclude-newer` and the floors of a project
 COMPILE = ["pip", "compile", "--quiet", "--universal", "--python-version", "3.11"]
 MISSING = 3
 INTERRUPTED = 130
