@@ -1,17 +1,39 @@
 """Carrying out the plan: read the tenant, apply the changes, read back; what .env should say."""
 
+import os
 import secrets
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from . import Json, Patience, Problem, Tenant, lacking_scopes
-from .plan import Change, Found, Wanted, changes, choose_apps, is_system
-from .project import Project, is_private
+from .declared import Declared
+from .model import Json, Patience, Tenant
+from .plan import (
+    USER,
+    Change,
+    Found,
+    Wanted,
+    access_notes,
+    access_policy,
+    changes,
+    choose_apps,
+    is_system,
+)
+from .problems import (
+    Conflict,
+    Forbidden,
+    InvalidRequest,
+    LackingScopes,
+    NotVerified,
+    Problem,
+    SystemApi,
+)
+from .project import PRIVATE, Project, env_notes, is_private
+from .text import protect
 
 ATTEMPTS = 3  # of one and the same change, when the tenant leaves us in doubt
-PAUSE = 0.5  # seconds before the next
+PAUSES = (0.5, 1.0, 2.0)  # seconds before the tenant is read again
 NEW = "(of the new application)"
 SECRETS = ("AUTH0_TEST_CLIENT_SECRET",)
 
@@ -30,10 +52,16 @@ class Run:
     """One run of the set-up; `wrote` says whether it may have changed the tenant or .env."""
 
     def __init__(
-        self, project: Project, wanted: Wanted, patience: Patience, *, writes_env: bool = True
+        self,
+        project: Project,
+        declared: Declared,
+        wanted: Wanted,
+        patience: Patience,
+        *,
+        writes_env: bool = True,
     ) -> None:
-        self.project, self.wanted, self.patience = project, wanted, patience
-        self.writes_env = writes_env
+        self.project, self.declared, self.wanted = project, declared, wanted
+        self.patience, self.writes_env = patience, writes_env
         self.mark = secrets.token_hex(8)
         self.wrote = False
         self.notes: list[str] = []
@@ -41,24 +69,37 @@ class Run:
         self._custom_domains: list[str] | None = None
         self._left: set[str] = set()  # twins that may not be deleted
 
+    # ------------------------------------------------------------------------------ the tenant
+
     def look(self, tenant: Tenant) -> Found:
         """Read from the tenant what the plan needs, and no more."""
         self.patience.tell(f"Reading {tenant.domain} ...")
         wanted = self.wanted
         api = next(iter(tenant.apis(wanted.audience)), None)
         if is_system(api, wanted.audience):
-            raise system_api(wanted.audience)
+            raise SystemApi(wanted.audience)
         if not wanted.purposes:
             return Found(api)
         apps, twins, notes = choose_apps(tenant.applications(), wanted, self._known_apps())
         self.note(notes)
-        grants = []
+        grant = docs_grant = None
         if "test" in apps:
-            grants = tenant.grants(apps["test"]["client_id"], wanted.audience)
-        grant = next((g for g in grants if g.get("subject_type", "client") == "client"), None)
-        return Found(api, apps, twins, grant)
+            grant = self._grant(tenant, apps["test"], "client")
+        if "docs" in apps and self._asks_for_grants(api):
+            docs_grant = self._grant(tenant, apps["docs"], USER)
+        return Found(api, apps, twins, grant, docs_grant)
+
+    def _grant(self, tenant: Tenant, app: Json, subject: str) -> Json | None:
+        grants = tenant.grants(self.wanted.audience, app["client_id"])
+        return next((g for g in grants if g.get("subject_type", "client") == subject), None)
+
+    def _asks_for_grants(self, api: Json | None) -> bool:
+        after = {**(api or {}), **self.wanted.api}
+        return access_policy(after, USER) == "require_client_grant"
 
     def plan(self, found: Found) -> list[Change]:
+        """Return what is left to do."""
+        self.note(access_notes(self.wanted, found))
         planned = changes(self.wanted, found, self.mark)
         return [change for change in planned if change.key not in self._left]
 
@@ -66,30 +107,108 @@ class Run:
         """Apply the plan for what was found, then read back until nothing is left to do.
 
         After a conflict, an error of the server or silence nobody knows what the tenant did: it is
-        read again, and what is left is done. What was not in the plan that people saw is not done,
-        but for the twin of an application that a repeated request of this run made.
+        read again, and what is left is done. A change that the tenant confirmed is never sent
+        again: the tenant may be slow to see it, so it is read again after a pause. What was not in
+        the plan that people saw is not done, but for the twin of an application that a repeated
+        request of this run made.
         """
-        seen = {(change.target, change.action) for change in self.plan(found)}
-        seen.add(("duplicate", "delete"))
-        attempts: Counter[tuple[str, str]] = Counter()
-        while todo := self.plan(found):
-            for change in todo:
-                step = (change.target, change.action)
-                attempts[step] += 1
-                if step not in seen or attempts[step] > ATTEMPTS:
-                    raise _unsettled(tenant, change, new=step not in seen)
-                try:
-                    self._apply(tenant, change)
-                except Problem as problem:
-                    if not problem.uncertain or attempts[step] == ATTEMPTS:
-                        raise
-                    self._pause(problem)
-                    break
+        todo = self.plan(found)
+        seen = {change.step[:2] for change in todo} | {("duplicate", "delete")}
+        attempts: Counter[tuple[str, str, str]] = Counter()
+        confirmed: set[tuple[str, str, str]] = set()
+        waits = 0
+        while todo:
+            if late := next((change for change in todo if change.step in confirmed), None):
+                if waits == len(PAUSES):
+                    raise _unsettled(tenant, late, new=False)
+                self._wait(f"{tenant.domain} does not show the change yet", PAUSES[waits])
+                waits += 1
+            else:
+                self._work(tenant, todo, seen, attempts, confirmed)
             found = self.look(tenant)
+            todo = self.plan(found)
         return found
 
+    def _work(
+        self,
+        tenant: Tenant,
+        todo: list[Change],
+        seen: set[tuple[str, str]],
+        attempts: Counter[tuple[str, str, str]],
+        confirmed: set[tuple[str, str, str]],
+    ) -> None:
+        """Apply the changes one by one, until one leaves us in doubt."""
+        for number, change in enumerate(todo, start=1):
+            attempts[change.step] += 1
+            new = change.step[:2] not in seen
+            if new or attempts[change.step] > ATTEMPTS:
+                raise _unsettled(tenant, change, new=new)
+            try:
+                self.patience.tell(f"[{number}/{len(todo)}] {change.text[0]} ...")
+                self._apply(tenant, change)
+                confirmed.add(change.step)
+            except InvalidRequest as problem:
+                raise self._located(change, problem) from None
+            except Problem as problem:
+                if not problem.uncertain or attempts[change.step] == ATTEMPTS:
+                    raise
+                if problem.wait > self.patience.seconds:
+                    raise
+                self._wait(problem.message, max(problem.wait, PAUSES[0]))
+                return
+
+    def _wait(self, why: str, seconds: float) -> None:
+        self.patience.tell(f"{why}; reading the tenant again ...")
+        time.sleep(seconds)
+
+    def _located(self, change: Change, problem: InvalidRequest) -> Problem:
+        """Say which line of the file was refused, or that it was not the file."""
+        if change.target != "api":
+            return InvalidRequest(
+                f"{problem.message} ({change.text[0]})",
+                "Look at that application and its grant in the Dashboard, then run it again.",
+            )
+        where = self.declared.where(problem.message)
+        return InvalidRequest(problem.message, where and f"Put right {where}; then run it again.")
+
+    def _apply(self, tenant: Tenant, change: Change) -> None:
+        before, self.wrote = self.wrote, True
+        try:
+            self._call(tenant, change)
+        except Problem as problem:
+            self.wrote = before or problem.uncertain
+            raise
+
+    def _call(self, tenant: Tenant, change: Change) -> None:
+        if change.action == "delete":
+            self._delete(tenant, change)
+        elif change.action == "update":
+            tenant.update(change.kind, change.key, change.body)
+        else:
+            body = dict(change.body)
+            if change.kind == "client-grants":
+                app = self._created.get(change.target.replace("_grant", "_app"), {})
+                body.setdefault("client_id", app.get("client_id"))
+            created = self._created[change.target] = tenant.create(change.kind, body)
+            protect(created.get("client_secret"))
+
+    def _delete(self, tenant: Tenant, change: Change) -> None:
+        try:
+            tenant.delete_application(change.key)
+        except (LackingScopes, Forbidden) as problem:
+            # The twin is in nobody's way: no reason to stop before .env is written.
+            self._left.add(change.key)
+            self.note([f"{change.text[0]} in the Dashboard: {problem.message}"])
+
+    def _known_apps(self) -> set[str]:
+        values = self.project.env.values
+        known = {values.get(f"AUTH0_{name}_CLIENT_ID", "") for name in ("TEST", "DOCS")}
+        return known | {app["client_id"] for app in self._created.values() if "client_id" in app}
+
+    # ------------------------------------------------------------------------------------ .env
+
     def env_for(self, tenant: Tenant, found: Found) -> EnvPlan:
-        """The settings for .env: what is there and right stays, also a custom domain."""
+        """Return the settings for .env: what is there and right stays, also a custom domain."""
         if not self.writes_env:
             return EnvPlan(tenant.domain)
         current = self.project.env.values
@@ -107,56 +226,23 @@ class Run:
             if old:
                 replaced.append(key)
             text.append(_words(key, old, value))
-        if not text and not is_private(self.project.env.path):
-            text.append("make it readable by you only (mode 0600)")
+        if not is_private(self.project.env.path):
+            text.append(PRIVATE)
         return EnvPlan(domain, values, tuple(text), tuple(replaced))
+
+    def env_notes(self, env: EnvPlan) -> list[str]:
+        """Say what is odd about .env, and what makes it count for less than it seems."""
+        notes = env_notes(self.project.env)
+        for key, value in env.values.items():
+            if os.environ.get(key, value) != value:
+                notes.append(f"{key} is also set in the environment, where it wins over .env")
+        return notes
 
     def note(self, notes: Iterable[str]) -> None:
         for note in notes:
             if note not in self.notes:
                 self.notes.append(note)
                 self.patience.tell(f"note: {note}")
-
-    def _apply(self, tenant: Tenant, change: Change) -> None:
-        self.patience.tell(f"{change.text[0]} ...")
-        before, self.wrote = self.wrote, True
-        try:
-            self._call(tenant, change)
-        except Problem as problem:
-            self.wrote = before or problem.uncertain
-            raise
-
-    def _call(self, tenant: Tenant, change: Change) -> None:
-        if change.action == "delete":
-            self._delete(tenant, change)
-        elif change.action == "update":
-            tenant.update(change.kind, change.key, change.body)
-        else:
-            body = dict(change.body)
-            if change.target == "test_grant":
-                body.setdefault("client_id", self._created.get("test_app", {}).get("client_id"))
-            self._created[change.target] = tenant.create(change.kind, body)
-
-    def _delete(self, tenant: Tenant, change: Change) -> None:
-        try:
-            tenant.delete_application(change.key)
-        except Problem as problem:
-            if problem.code not in ("scopes", "forbidden"):
-                raise
-            # The twin is in nobody's way: no reason to stop before .env is written.
-            self._left.add(change.key)
-            self.note([f"{change.text[0]} in the Dashboard: {problem.message}"])
-
-    def _pause(self, problem: Problem) -> None:
-        if problem.wait > self.patience.seconds:
-            raise problem
-        self.patience.tell(f"{problem.message}; reading the tenant again ...")
-        time.sleep(max(problem.wait, PAUSE))
-
-    def _known_apps(self) -> set[str]:
-        values = self.project.env.values
-        known = {values.get(f"AUTH0_{name}_CLIENT_ID", "") for name in ("TEST", "DOCS")}
-        return known | {app["client_id"] for app in self._created.values() if "client_id" in app}
 
     def _is_placeholder(self, key: str) -> bool:
         return self.project.env.values.get(key) == self.project.placeholders.get(key)
@@ -174,7 +260,7 @@ class Run:
         return configured if configured in self._custom_domains else tenant.domain
 
     def _test_credentials(self, tenant: Tenant, found: Found) -> dict[str, str]:
-        """Client id and secret: from the answer that created the client, .env, or the tenant."""
+        """Return id and secret: from the answer that created the client, .env, or the tenant."""
         if "test" not in found.apps:
             return {"AUTH0_TEST_CLIENT_ID": NEW, "AUTH0_TEST_CLIENT_SECRET": NEW}
         current = self.project.env.values
@@ -186,19 +272,12 @@ class Run:
         elif current.get("AUTH0_TEST_CLIENT_ID") == client_id:
             secret = current.get("AUTH0_TEST_CLIENT_SECRET", "")
         secret = secret or tenant.client_secret(client_id) or ""
+        protect(secret)
         if not secret:
-            raise lacking_scopes(
+            raise LackingScopes(
                 "read:client_keys", f"the secret of the test application {client_id} is not shown"
             )
         return {"AUTH0_TEST_CLIENT_ID": client_id, "AUTH0_TEST_CLIENT_SECRET": secret}
-
-
-def system_api(audience: str) -> Problem:
-    return Problem(
-        "system_api",
-        f"{audience} is an API of Auth0 itself; the set-up leaves it alone",
-        "Choose an identifier of your own: --audience https://api.example.com",
-    )
 
 
 def _words(key: str, old: str, value: str) -> str:
@@ -209,13 +288,11 @@ def _words(key: str, old: str, value: str) -> str:
 
 def _unsettled(tenant: Tenant, change: Change, *, new: bool) -> Problem:
     if new:
-        return Problem(
-            "conflict",
+        return Conflict(
             f"{tenant.domain} changed meanwhile; not in the plan: {change.text[0]}",
             "Run the command again to see the new plan.",
         )
-    return Problem(
-        "verify",
+    return NotVerified(
         f"{tenant.domain} took the change and still lacks it: {'; '.join(change.text)}",
         "Run the command again; if it stays, the tenant does not support the setting.",
     )

@@ -161,7 +161,9 @@ def from_folder(root: Path, ref: str | None) -> Template:
 
 def git(folder: Path, *arguments: str) -> str:
     """The output of a git command that only reads; empty when it fails."""
-    done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True)
+    done = subprocess.run(
+        ["git", "-C", str(folder), *arguments], capture_output=True, encoding="utf-8"
+    )
     return "" if done.returncode else done.stdout.strip()
 
 
@@ -265,7 +267,7 @@ def commit(destination: Path, here: str) -> None:
     message = f"Start from {DISTRIBUTION}"
     for arguments in (["init"], ["add", "--all"], ["commit", "--message", message]):
         command = ["git", "-C", str(destination), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8")
         if done.returncode:
             print(f"\nnot committed yet: {gist(done.stderr)}")
             print(f"copier update needs a commit: {here} && git add --all && git commit -m Start")

@@ -1,10 +1,10 @@
-"""The plan: wanted state + found state -> changes, in data and in words. No input, no output."""
+"""The plan: wanted state + found state -> changes, in data and in words. Pure: no I/O."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import Json
+from .model import Json
 
 MARK = "fastapi-auth0-template"
 APP_FIELDS = (  # what has to be read of an application, never its secret
@@ -13,6 +13,7 @@ APP_FIELDS = (  # what has to be read of an application, never its secret
 PAGE = 100  # applications per request, the most that the Management API gives
 FIXED_FIELDS = ("id", "identifier", "is_system", "client_id")  # the tenant refuses them in a change
 DEFAULTS: Mapping[str, Any] = {"token_dialect": "access_token", "enforce_policies": False}
+USER, CLIENT = "user", "client"  # who a client grant speaks for
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class Found:
     api: Json | None = None
     apps: Mapping[str, Json] = field(default_factory=dict)
     twins: tuple[Json, ...] = ()
-    grant: Json | None = None
+    grant: Json | None = None  # of the test application
+    docs_grant: Json | None = None
 
 
 @dataclass(frozen=True)
@@ -57,11 +59,16 @@ class Change:
     def kind(self) -> str:
         if self.target == "api":
             return "resource-servers"
-        return "client-grants" if self.target == "test_grant" else "clients"
+        return "client-grants" if self.target.endswith("_grant") else "clients"
+
+    @property
+    def step(self) -> tuple[str, str, str]:
+        """What tells this call from every other of a run."""
+        return self.target, self.action, self.key if self.target == "duplicate" else ""
 
 
 def changes(wanted: Wanted, found: Found, run: str) -> list[Change]:
-    """All that has to be written, in the order in which it has to be written.
+    """Return all that has to be written, in the order in which it has to be written.
 
     `run` marks the applications that this run creates: two of them with the same mark are one
     request that was sent twice.
@@ -72,13 +79,14 @@ def changes(wanted: Wanted, found: Found, run: str) -> list[Change]:
         *_test_app(wanted, found, run),
         *_test_grant(wanted, found),
         *_docs_app(wanted, found, run),
+        *_docs_grant(wanted, found),
     ]
 
 
 def choose_apps(
     apps: Iterable[Json], wanted: Wanted, preferred: Iterable[str]
 ) -> tuple[dict[str, Json], tuple[Json, ...], list[str]]:
-    """The application for each purpose, the twins to remove, and notes about look-alikes.
+    """Return the application for each purpose, the twins to remove, and notes about look-alikes.
 
     An application is ours if its metadata say so for this audience. Of several the one that .env
     names (`preferred`) is taken, else the first by client id.
@@ -104,7 +112,7 @@ def choose_apps(
 
 
 def describe_api(api: Json) -> str:
-    """One sentence about an API that exists, so that adopting it is an informed choice."""
+    """Describe an API that exists in one sentence, so that adopting it is an informed choice."""
     count = len(api.get("scopes") or [])
     return (
         f'the API exists: "{api.get("name")}" ({api.get("id")}), {count} scope{"s"[: count != 1]},'
@@ -117,6 +125,30 @@ def is_system(api: Json | None, audience: str) -> bool:
     return bool(api and api.get("is_system")) or (
         audience.startswith("https://") and audience.rstrip("/").endswith("/api/v2")
     )
+
+
+def access_policy(api: Json | None, subject: str) -> str:
+    """Return who may ask for tokens of the API: for users, or for clients themselves."""
+    policies = (api or {}).get("subject_type_authorization") or {}
+    return str((policies.get(subject) or {}).get("policy") or "allow_all")
+
+
+def access_notes(wanted: Wanted, found: Found) -> list[str]:
+    """Say whom the API's access policy shuts out, which no plan and no token shows."""
+    after = {**(found.api or {}), **wanted.api}
+    notes = []
+    if access_policy(after, CLIENT) == "deny_all":
+        notes.append(
+            "subject_type_authorization denies all clients: no test token can be issued (client)"
+        )
+    if access_policy(after, USER) == "deny_all":
+        notes.append("subject_type_authorization denies all users: no login gets a token (user)")
+    if access_policy(after, USER) == "require_client_grant":
+        notes.append(
+            "subject_type_authorization asks for a grant (require_client_grant, user): every"
+            " application that logs users in needs one for this API"
+        )
+    return notes
 
 
 def missing_from(wanted: Any, found: Any) -> bool:
@@ -278,27 +310,46 @@ def _add_to_list(app: Json, target: str, name: str, values: tuple[str, ...]) -> 
 
 
 def _test_grant(wanted: Wanted, found: Found) -> list[Change]:
-    """The client grant: exactly the declared scopes when new; later ones are added."""
     if not wanted.test_app:
         return []
-    declared = [scope["value"] for scope in wanted.api.get("scopes") or []]
-    if found.grant is None:
-        body: Json = {"audience": wanted.audience, "scope": declared}
-        if "test" in found.apps:
-            body["client_id"] = found.apps["test"]["client_id"]
-        scopes = " ".join(declared) or "no scope"
-        return [Change("test_grant", "create", (f"Grant the test application {scopes}",), body)]
-    if found.grant.get("allow_all_scopes"):
+    return _grant(wanted, found, "test", found.grant, {})
+
+
+def _docs_grant(wanted: Wanted, found: Found) -> list[Change]:
+    """The grant with which the docs application may log users in, where the API asks for one."""
+    after = {**(found.api or {}), **wanted.api}
+    if not wanted.callbacks or access_policy(after, USER) != "require_client_grant":
         return []
-    current = list(found.grant.get("scope") or [])
-    kept = [scope for scope in current if scope in declared or not wanted.prune]
+    return _grant(wanted, found, "docs", found.docs_grant, {"subject_type": USER})
+
+
+def _grant(
+    wanted: Wanted, found: Found, purpose: str, grant: Json | None, extra: Json
+) -> list[Change]:
+    """A client grant: exactly the declared scopes when new; later ones are added.
+
+    What the API no longer has leaves the grant: Auth0 refuses a grant that names it.
+    """
+    declared = [scope["value"] for scope in wanted.api.get("scopes") or []]
+    if grant is None:
+        body: Json = {"audience": wanted.audience, "scope": declared, **extra}
+        if purpose in found.apps:
+            body["client_id"] = found.apps[purpose]["client_id"]
+        text = f"Grant the {purpose} application {' '.join(declared) or 'no scope'}"
+        return [Change(f"{purpose}_grant", "create", (text,), body)]
+    if grant.get("allow_all_scopes"):
+        return []
+    current = list(grant.get("scope") or [])
+    existing = {scope["value"] for scope in (found.api or {}).get("scopes") or []}
+    allowed = set(declared) if wanted.prune else existing | set(declared)
+    kept = [scope for scope in current if scope in allowed]
     scopes_to_be = kept + [scope for scope in declared if scope not in kept]
     if scopes_to_be == current:
         return []
-    text = [
+    text_lines = [
         *(f"add {scope}" for scope in scopes_to_be if scope not in current),
         *(f"drop {scope}" for scope in current if scope not in kept),
     ]
-    headline = "Change the grant of the test application"
+    headline = f"Change the grant of the {purpose} application"
     body = {"scope": scopes_to_be}
-    return [Change("test_grant", "update", (headline, *text), body, found.grant["id"])]
+    return [Change(f"{purpose}_grant", "update", (headline, *text_lines), body, grant["id"])]

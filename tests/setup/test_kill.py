@@ -205,11 +205,10 @@ def killed_at(machine: Machine, tmp_path: Path) -> Callable[..., tuple[int, str]
     """Run a command until this step of the file that it writes; its exit code and messages."""
     (tmp_path / "killer").mkdir()
     (tmp_path / "killer" / "sitecustomize.py").write_text(KILLER)
+    paths = os.pathsep.join([str(tmp_path / "killer"), machine.env()["PYTHONPATH"]])
 
     def run(step: str, number: int, *arguments: str) -> tuple[int, str]:
-        process = machine.start(
-            *arguments, PYTHONPATH=str(tmp_path / "killer"), KILL_AT=f"{step} {number:d}"
-        )
+        process = machine.start(*arguments, PYTHONPATH=paths, KILL_AT=f"{step} {number:d}")
         stderr = process.communicate(timeout=60)[1]
         assert "Traceback" not in stderr
         return process.returncode, stderr

@@ -4,6 +4,7 @@ And of the public endpoints, which both ways to the tenant share.
 """
 
 import json
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -72,7 +73,7 @@ def library_missing(machine: Machine) -> None:
     blocker = machine.root / "blocker" / "auth0"
     blocker.mkdir(parents=True)
     (blocker / "__init__.py").write_text("raise ImportError('not installed')")
-    machine.environment["PYTHONPATH"] = str(blocker.parent)
+    machine.environment["PYTHONPATH"] = f"{blocker.parent}{os.pathsep}{machine.env()['PYTHONPATH']}"
 
 
 def failing(answer: Answer, times: float = float("inf")) -> Callable[[Machine], None]:
@@ -96,7 +97,9 @@ STATES = {
     "a URL for a domain": State(
         given(AUTH0_DOMAIN="https://x.eu.auth0.com/"), "missing_setting", ("x.eu.auth0.com",)
     ),
-    "library missing": State(library_missing, "management_missing", ("--group management",)),
+    "library missing": State(
+        library_missing, "management_missing", ("cannot be imported", "Install the tool again")
+    ),
     "wrong secret": State(given(AUTH0_CLIENT_SECRET="no"), "unauthorized", ("401",), 1),
     "not allowed to use the Management API": State(
         no_grant, "forbidden", ("403", "not authorized to access"), 1

@@ -104,6 +104,7 @@ class Machine:
             "PATH": os.pathsep.join([str(self.programs), "/usr/bin", "/bin"]),
             "LANG": "C.UTF-8",
             "PYTHONPATH": str(HERE.parents[1] / "hooks"),
+            "UV_PROJECT_ENVIRONMENT": sys.prefix,  # what the project imports is there
             "SSL_CERT_FILE": str(self.certificates),
             "HTTPS_PROXY": CLOSED,
             "NO_PROXY": "localhost,127.0.0.1",

@@ -6,14 +6,11 @@ from typing import Any
 
 import pytest
 
-from fastapi_auth0_template import Patience, Problem
-from fastapi_auth0_template.cli import (
-    LOGIN_STARTS,
-    Output,
-    child_environment,
-    login_command,
-    result,
-)
+from fastapi_auth0_template.model import Patience
+from fastapi_auth0_template.problems import Problem
+from fastapi_auth0_template.tenant.executable import login_command
+from fastapi_auth0_template.tenant.output import result
+from fastapi_auth0_template.tenant.process import LOGIN_STARTS, Output, child_environment
 
 RECORDED = json.loads((Path(__file__).parent / "auth0_outputs.json").read_text(encoding="utf-8"))
 PATIENCE = Patience(5, lambda text: None)

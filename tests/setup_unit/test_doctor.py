@@ -4,14 +4,20 @@ import base64
 import json
 import time
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import pytest
 
-from fastapi_auth0_template import Patience, Problem, web
-from fastapi_auth0_template import doctor as checks
+from fastapi_auth0_template.doctor import project as of_project
+from fastapi_auth0_template.doctor import tenant as of_tenant
+from fastapi_auth0_template.doctor import token as of_token
+from fastapi_auth0_template.doctor.check import Check, Examination
+from fastapi_auth0_template.doctor.inside import Inside, Settings
+from fastapi_auth0_template.model import Patience
+from fastapi_auth0_template.problems import NotLoggedIn
 from fastapi_auth0_template.project import load
+from fastapi_auth0_template.tenant.http import http_problem
+from fastapi_auth0_template.text import printable
 
 AUDIENCE = "https://api.example.com"
 DOMAIN = "t.eu.auth0.com"
@@ -24,19 +30,12 @@ resourceServers:
 """
 
 
-def settings(**changes: Any) -> Any:
-    values = {
-        "auth0_domain": DOMAIN,
-        "auth0_custom_domains": (),
-        "auth0_authorization": "scopes",
-        "auth0_dpop": "accepted",
-        "auth0_token_dialect": "access_token",
-    }
-    return SimpleNamespace(**values | changes)
+def settings(**changes: Any) -> Settings:
+    return Settings(**{"auth0_domain": DOMAIN, "auth0_audience": AUDIENCE, **changes})
 
 
 def nobody() -> NoReturn:
-    raise Problem("not_logged_in", "not logged in", "Log in.")
+    raise NotLoggedIn("not logged in", "Log in.")
 
 
 def segment(value: bytes) -> str:
@@ -55,6 +54,7 @@ def token(header: dict[str, Any] | None = None, **claims: Any) -> str:
     good = {
         "iss": f"https://{DOMAIN}/",
         "aud": [AUDIENCE],
+        "sub": "somebody",
         "exp": time.time() + 3600,
         "iat": time.time(),
         "scope": "read:messages",
@@ -64,18 +64,68 @@ def token(header: dict[str, Any] | None = None, **claims: Any) -> str:
     )
 
 
-def findings(project: Path, given: str, *scopes: str, **changes: Any) -> dict[str, checks.Check]:
+ACCEPTED = {"status": 200}
+
+
+def findings(
+    project: Path,
+    given: str,
+    *scopes: str,
+    verdict: dict[str, Any] | None = ACCEPTED,
+    **changes: Any,
+) -> dict[str, Check]:
+    """The checks of a token of which the guard of the project thinks this."""
     (project / "auth0").mkdir()
     (project / "auth0" / "tenant.yaml").write_text(YAML)
-    examination = checks.Examination(load(project), Patience(1, print), nobody, None, given, scopes)
-    found = checks._token(examination, settings(**changes), AUDIENCE, KEYS)
+    examination = Examination(load(project), Patience(1, print), nobody, None, given, scopes)
+    inside = Inside(settings(**changes), valid=True, verdict=verdict)
+    found = of_token.token(examination, inside, AUDIENCE, KEYS)
     return {check.id: check for check in found}
 
 
 def test_a_good_token_has_nothing_wrong(tmp_path: Path) -> None:
     found = findings(tmp_path, f"Bearer {token()}\n", "read:messages")
     assert {check.status for check in found.values()} == {"ok"}
-    assert len(found) == 8
+    assert len(found) == 9
+
+
+@pytest.mark.parametrize(
+    ("reason", "name"),
+    [
+        ("token_too_long", "token-form"),
+        ("token_type", "token-use"),
+        ("issuer", "token-issuer"),
+        ("audience", "token-audience"),
+        ("claims", "token-claims"),
+        ("not_yet_valid", "token-time"),
+        ("signature", "token-key"),
+        ("unbound_token", "token-binding"),
+        ("something_new", "token-guard"),
+    ],
+)
+def test_what_the_guard_refuses_is_a_failure(tmp_path: Path, reason: str, name: str) -> None:
+    """However good it looks; and nothing is good that the guard did not come to."""
+    verdict = {"status": 401, "reason": reason, "claim": "iat"}
+    found = findings(tmp_path, token(), verdict=verdict)
+    assert found[name].status == "failure"
+    assert found[name].remedy
+    names = list(found)
+    later = names[names.index(name) + 1 :]
+    assert {found[each].status for each in later} <= {"skipped"}
+    if reason == "claims":
+        assert "iat" in found[name].found
+
+
+def test_without_the_guard_nothing_is_good(tmp_path: Path) -> None:
+    found = findings(tmp_path, token(), verdict=None)
+    assert {check.status for check in found.values()} == {"skipped"}
+
+
+def test_without_keys_the_signature_is_not_judged(tmp_path: Path) -> None:
+    verdict = {"status": 503, "reason": "keys_unavailable"}
+    found = findings(tmp_path, token(), verdict=verdict)
+    assert found["token-key"].status == "skipped"
+    assert found["token-time"].status == "ok"
 
 
 @pytest.mark.parametrize(
@@ -126,7 +176,8 @@ def test_a_token_that_cannot_be_read(tmp_path: Path, given: str, words: str) -> 
         ({"exp": None}, "token-time", "failure", "no expiry"),
         ({"nbf": time.time() + 600}, "token-time", "failure", "valid only in"),
         ({"scope": ""}, "token-scopes", "warning", "none of the API's scopes"),
-        ({"scope": 5}, "token-scopes", "warning", "none of the API's scopes"),
+        ({"sub": ""}, "token-claims", "failure", "sub is missing"),
+        ({"cnf": {"x5t#S256": "x"}}, "token-binding", "failure", "does not know"),
         ({"cnf": {"jkt": "x"}}, "token-binding", "warning", "bound to a key"),
     ],
 )
@@ -181,7 +232,7 @@ def test_a_custom_domain_of_the_settings_is_trusted(tmp_path: Path) -> None:
     ],
 )
 def test_rbac_has_to_fit(api: dict[str, Any], authorization: str, status: str) -> None:
-    assert checks._authorization(api, authorization).status == status
+    assert of_tenant.authorization(api, authorization).status == status
 
 
 @pytest.mark.parametrize(
@@ -194,7 +245,7 @@ def test_rbac_has_to_fit(api: dict[str, Any], authorization: str, status: str) -
     ],
 )
 def test_the_token_profile_has_to_fit(api: dict[str, Any], dialect: str, status: str) -> None:
-    assert checks._profile(api, dialect).status == status
+    assert of_tenant.profile(api, dialect).status == status
 
 
 @pytest.mark.parametrize(
@@ -208,7 +259,7 @@ def test_the_token_profile_has_to_fit(api: dict[str, Any], dialect: str, status:
     ],
 )
 def test_proof_of_possession_has_to_fit(required: bool, dpop: str, status: str) -> None:
-    assert checks._dpop({"proof_of_possession": {"required": required}}, dpop).status == status
+    assert of_tenant.dpop({"proof_of_possession": {"required": required}}, dpop).status == status
 
 
 @pytest.mark.parametrize(
@@ -216,7 +267,7 @@ def test_proof_of_possession_has_to_fit(required: bool, dpop: str, status: str) 
     [(None, "skipped"), (2, "ok"), (-12, "warning"), (30, "warning"), (-61, "failure")],
 )
 def test_the_clock(ahead: float | None, status: str) -> None:
-    assert checks._clock(ahead).status == status
+    assert of_tenant.clock(ahead).status == status
 
 
 @pytest.mark.parametrize(
@@ -239,8 +290,8 @@ def test_front_ends_and_proxies(
     (tmp_path / "auth0").mkdir()
     (tmp_path / "auth0" / "tenant.yaml").write_text(YAML)
     given = settings(cors_origins=cors, public_url=url, trusted_proxies=proxies)
-    assert checks._cors(given).status == cors_status
-    assert checks._proxy(load(tmp_path), given).status == proxy_status
+    assert of_project.cors(given).status == cors_status
+    assert of_project.proxy(load(tmp_path), given).status == proxy_status
 
 
 @pytest.mark.parametrize(
@@ -258,16 +309,16 @@ def test_front_ends_and_proxies(
     ],
 )
 def test_an_error_answer_gets_its_code(status: int, body: dict[str, Any], code: str) -> None:
-    found = web.http_problem(status, body)
+    found = http_problem(status, body)
     assert found.code == code
     assert str(status) in found.message
 
 
 def test_a_rate_limit_says_when() -> None:
-    found = web.http_problem(429, {}, {"X-RateLimit-Reset": str(int(time.time()) + 30)})
+    found = http_problem(429, {}, {"X-RateLimit-Reset": str(int(time.time()) + 30)})
     assert 25 < found.wait < 31
 
 
 def test_text_from_outside_is_made_harmless() -> None:
-    assert web.printable("a\x1b[31mred\x1b[0m\r\n\x07b") == "ared b"
-    assert len(web.printable("x" * 1000)) == 300
+    assert printable("a\x1b[31mred\x1b[0m\r\n\x07b") == "ared b"
+    assert len(printable("x" * 1000)) == 300

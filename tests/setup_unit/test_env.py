@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from dotenv import dotenv_values
 
-from fastapi_auth0_template import Problem
+from fastapi_auth0_template.env_file import merged
+from fastapi_auth0_template.problems import Problem
 from fastapi_auth0_template.project import (
     TEMPORARY,
     EnvFile,
     env_notes,
-    merged_env,
     read_env,
     write_env,
     write_private,
@@ -57,21 +57,21 @@ POSIX = pytest.mark.skipif(sys.platform == "win32", reason="modes and links of P
     ],
 )
 def test_a_value_is_set_in_place_and_nothing_else_moves(before: str, after: str) -> None:
-    assert merged_env(before, DOMAIN) == after
-    assert merged_env(after, DOMAIN) == after
+    assert merged(before, DOMAIN) == after
+    assert merged(after, DOMAIN) == after
     values = {key.upper(): value for key, value in dotenv_values(stream=StringIO(after)).items()}
     assert values["AUTH0_DOMAIN"] == "new.eu.auth0.com"
 
 
 def test_a_value_that_is_right_keeps_its_line_as_it_is() -> None:
     text = "AUTH0_DOMAIN = 'new.eu.auth0.com'   # as I like it\n"
-    assert merged_env(text, DOMAIN) == text
+    assert merged(text, DOMAIN) == text
 
 
 @pytest.mark.parametrize("value", ["a b", "it's", 'say "x"', "back\\slash", "a#b", "", "ü", "x'\\"])
 @pytest.mark.parametrize("before", ["", "K=old\n", "K='old'\n", 'K="old"\n'])
 def test_what_is_written_is_what_is_read(before: str, value: str) -> None:
-    text = merged_env(before, {"K": value, "Z": "1"})
+    text = merged(before, {"K": value, "Z": "1"})
     assert dotenv_values(stream=StringIO(text)) == {"K": value, "Z": "1"}
 
 
@@ -91,7 +91,7 @@ def test_any_mode_becomes_private_and_is_told(tmp_path: Path, mode: int) -> None
     path = tmp_path / ".env"
     path.write_text("A=1\n")
     path.chmod(mode)
-    assert bool(env_notes(path)) is (mode == 0o400)
+    assert bool(env_notes(read_env(path))) is (mode == 0o400)
     assert write_env(read_env(path), DOMAIN)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert path.read_text() == "A=1\nAUTH0_DOMAIN=new.eu.auth0.com\n"
@@ -108,7 +108,7 @@ def test_nothing_to_change_writes_nothing(tmp_path: Path) -> None:
 def test_bytes_that_are_not_utf_8_stay_and_are_told(tmp_path: Path) -> None:
     path = tmp_path / ".env"
     path.write_bytes(b"NAME=J\xfcrgen\nAUTH0_DOMAIN=old\n")
-    assert "line 1" in env_notes(path)[0]
+    assert "line 1" in env_notes(read_env(path))[0]
     write_env(read_env(path), DOMAIN)
     assert path.read_bytes() == b"NAME=J\xfcrgen\nAUTH0_DOMAIN=new.eu.auth0.com\n"
 

@@ -4,8 +4,16 @@ from typing import Any
 
 import pytest
 
-from fastapi_auth0_template import all_pages
-from fastapi_auth0_template.plan import Found, Wanted, changes, choose_apps, describe_api, is_system
+from fastapi_auth0_template.model import all_pages
+from fastapi_auth0_template.plan import (
+    Found,
+    Wanted,
+    access_notes,
+    changes,
+    choose_apps,
+    describe_api,
+    is_system,
+)
 
 AUDIENCE = "https://api.example.com"
 READ = {"value": "read:messages", "description": "Read messages"}
@@ -142,9 +150,46 @@ def test_the_test_application_is_granted_exactly_the_declared_scopes() -> None:
 def test_a_grant_only_grows_unless_pruned(
     grant: list[str], prune: bool, expected: list[str] | None
 ) -> None:
-    found = Found(FOUND, {"test": app("c1")}, grant={"id": "g1", "scope": grant})
+    api = {**FOUND, "scopes": [*FOUND["scopes"], {"value": "old"}]}
+    found = Found(api, {"test": app("c1")}, grant={"id": "g1", "scope": grant})
     planned = changes(Wanted(API, test_app=True, prune=prune), found, "run")
-    assert [change.body for change in planned] == ([{"scope": expected}] if expected else [])
+    bodies = [change.body for change in planned if change.target == "test_grant"]
+    assert bodies == ([{"scope": expected}] if expected else [])
+
+
+def test_what_the_api_no_longer_has_leaves_the_grant() -> None:
+    """Auth0 refuses a grant that names it."""
+    grant = {"id": "g1", "scope": ["gone", "read:messages"]}
+    found = Found(FOUND, {"test": app("c1")}, grant=grant)
+    (change,) = changes(Wanted(API, test_app=True), found, "run")
+    assert change.body == {"scope": ["read:messages", "write:messages"]}
+    assert "drop gone" in change.text
+
+
+@pytest.mark.parametrize("policy", ["allow_all", "require_client_grant"])
+def test_the_docs_application_gets_its_grant_where_one_is_asked_for(policy: str) -> None:
+    api = {**FOUND, "subject_type_authorization": {"user": {"policy": policy}}}
+    planned = changes(Wanted(API, callbacks=("https://x/cb",)), Found(api), "run")
+    grants = [change for change in planned if change.target == "docs_grant"]
+    assert len(grants) == (policy == "require_client_grant")
+    assert all(change.body["subject_type"] == "user" for change in grants)
+    assert all(change.kind == "client-grants" for change in grants)
+
+
+@pytest.mark.parametrize(
+    ("user", "client", "notes"),
+    [
+        ("allow_all", "require_client_grant", 0),
+        ("require_client_grant", "require_client_grant", 1),
+        ("deny_all", "require_client_grant", 1),
+        ("deny_all", "deny_all", 2),
+    ],
+)
+def test_whom_the_access_policy_shuts_out_is_said(user: str, client: str, notes: int) -> None:
+    policies = {"user": {"policy": user}, "client": {"policy": client}}
+    found = Found({**FOUND, "subject_type_authorization": policies})
+    assert len(access_notes(Wanted(API), found)) == notes
+    assert not access_notes(Wanted(API), Found())
 
 
 def test_callbacks_are_added_to_those_that_are_there() -> None:

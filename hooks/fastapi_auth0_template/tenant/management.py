@@ -1,4 +1,4 @@
-"""The way to the tenant through auth0-python, with a machine's own credentials: for CI."""
+"""A tenant through its Management API and auth0-python, with a machine's credentials: for CI."""
 
 import importlib
 import json
@@ -6,49 +6,56 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from . import Json, Patience, Problem, all_pages
-from .plan import APP_FIELDS, PAGE
-from .web import client_credentials, http_problem, network_problem, within
+from ..model import Json, Patience, all_pages
+from ..plan import APP_FIELDS, PAGE
+from ..problems import BadAnswer, CredentialsMissing, Forbidden, LibraryMissing, NotFound, Problem
+from .executable import no_such_list
+from .http import client, http_problem, network_problem, within
+from .test_token import Client, client_credentials, credential
 
 REFUSED = (
     "Check AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET, and that the application is authorised for the"
     " Auth0 Management API."
+)
+OWN_DOMAIN = (
+    "The Management API wants the tenant's own domain, not a custom one: name it with --tenant,"
+    " such as --tenant your-tenant.eu.auth0.com."
 )
 CREDENTIALS = ("AUTH0_ACCESS_TOKEN", "AUTH0_CLIENT_ID", "AUTH0_CLIENT_SECRET")
 
 
 def credentials_given(environ: Mapping[str, str]) -> bool:
     """Whether the environment holds what a machine logs in with."""
-    token, client_id, secret = (environ.get(name) for name in CREDENTIALS)
+    token, client_id, secret = (environ.get(name, "").strip() for name in CREDENTIALS)
     return bool(token or (client_id and secret))
+
+
+def machine_token(domain: str, environ: Mapping[str, str], via: str, patience: Patience) -> str:
+    """Return a token for the Management API: the environment's own, or one for its client."""
+    if not credentials_given(environ):
+        raise CredentialsMissing(
+            f"--via {via} needs AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET, or AUTH0_ACCESS_TOKEN"
+        )
+    token, client_id, secret = (credential(environ, name) for name in CREDENTIALS)
+    if token:
+        return token
+    machine = Client(domain, client_id, secret, f"https://{domain}/api/v2/")
+    try:
+        return client_credentials(machine, patience, REFUSED)[0]
+    except Forbidden as problem:
+        if "service not" in problem.message.lower():  # found, or enabled within domain
+            raise Forbidden(problem.message, OWN_DOMAIN) from None
+        raise
 
 
 def connect(domain: str, environ: Mapping[str, str], patience: Patience) -> "ManagementTenant":
     """Log in with the environment's token, or with its client id and secret."""
-    if not credentials_given(environ):
-        raise Problem(
-            "credentials_missing",
-            "--via api needs AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET, or AUTH0_ACCESS_TOKEN",
-            "Set them in the environment, not in .env.",
-        )
-    library = _library()
-    token = environ.get("AUTH0_ACCESS_TOKEN")
-    if not token:
-        client = (environ["AUTH0_CLIENT_ID"], environ["AUTH0_CLIENT_SECRET"])
-        audience = f"https://{domain}/api/v2/"
-        token, _ = client_credentials(domain, client, audience, (), patience, REFUSED)
-    return ManagementTenant(domain, library, token, patience)
-
-
-def _library() -> Any:
     try:
-        return importlib.import_module("auth0.management")
+        library = importlib.import_module("auth0.management")
     except ImportError:
-        raise Problem(
-            "management_missing",
-            "--via api needs auth0-python, which is in the group `management`",
-            "Run `uv run --group management scripts/tenant.py ...` instead.",
-        ) from None
+        raise LibraryMissing("--via api needs auth0-python, which cannot be imported") from None
+    token = machine_token(domain, environ, "api", patience)
+    return ManagementTenant(domain, library, token, patience)
 
 
 class ManagementTenant:
@@ -56,7 +63,12 @@ class ManagementTenant:
 
     def __init__(self, domain: str, library: Any, token: str, patience: Patience) -> None:
         self.domain = domain
-        self._api = library.ManagementClient(domain=domain, token=token, timeout=patience.seconds)
+        self._api = library.ManagementClient(
+            domain=domain,
+            token=token,
+            httpx_client=client(domain, patience),
+            timeout=patience.seconds,
+        )
         self._patience = patience
 
     def apis(self, identifier: str) -> list[Json]:
@@ -88,12 +100,11 @@ class ManagementTenant:
         )
         return page
 
-    def grants(self, client_id: str, audience: str) -> list[Json]:
+    def grants(self, audience: str, client_id: str | None = None) -> list[Json]:
+        named = {"client_id": client_id} if client_id else {}
         found: list[Json] = self._read(
-            lambda options: (
-                self._api.client_grants.list(
-                    client_id=client_id, audience=audience, request_options=options
-                ).items
+            lambda options: list(
+                self._api.client_grants.list(audience=audience, request_options=options, **named)
             )
         )
         return found
@@ -145,6 +156,8 @@ class ManagementTenant:
         for pause in (0.5, 1.5, None):
             try:
                 return self._ask(call, {})
+            except NotFound as problem:
+                raise no_such_list(self.domain, problem) from None
             except Problem as problem:
                 pause = max(pause, problem.wait) if pause and problem.passing else None
                 if pause is None or pause > self._patience.seconds:
@@ -168,8 +181,7 @@ class ManagementTenant:
         except errors.ApiError as error:
             raise _problem(error) from None
         except http.HTTPError as error:
-            cause = TimeoutError() if isinstance(error, http.TimeoutException) else _root(error)
-            raise network_problem(self.domain, cause, self._patience) from None
+            raise network_problem(self.domain, error, self._patience) from None
         except (ValueError, parsing.ParsingError) as error:
             raise _not_understood(error) from None
 
@@ -183,17 +195,10 @@ def _problem(error: Any) -> Problem:
 
 
 def _not_understood(error: Exception) -> Problem:
-    return Problem(
-        "bad_answer",
+    return BadAnswer(
         f"the Management API gave an answer that is not understood ({type(error).__name__})",
         "Run it again; check that no proxy answers for the tenant.",
     )
-
-
-def _root(error: BaseException) -> BaseException:
-    while error.__cause__ or error.__context__:
-        error = error.__cause__ or error.__context__ or error
-    return error
 
 
 def _plain(answer: Any) -> Any:

@@ -1,0 +1,100 @@
+"""The data that all layers share: the options of a run, and a way to the tenant."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+Json = dict[str, Any]
+COMMAND = "uv run scripts/tenant.py"  # what people type in a project
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line, parsed once."""
+
+    command: str
+    project: Path
+    tenant: str | None = None
+    audience: str | None = None
+    timeout: float = 60.0  # seconds, for each single call
+    no_input: bool = False
+    via: str | None = None
+    json: bool = False
+    # setup
+    dry_run: bool = False
+    yes: bool = False
+    replace_env: bool = False
+    no_env: bool = False
+    prune: bool = False
+    test_app: bool = False
+    docs_app: bool = False
+    docs_urls: tuple[str, ...] = ()
+    # doctor and token
+    token: str | None = None
+    scopes: tuple[str, ...] = ()
+    fresh: bool = False
+
+    def never_asking(self) -> "Options":
+        """The same, for a part of a command that must not ask."""
+        return replace(self, no_input=True)
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a single call may take, and whom to tell while it does."""
+
+    seconds: float
+    tell: Callable[[str], None]
+
+    def at_most(self, seconds: float) -> "Patience":
+        return Patience(min(self.seconds, seconds), self.tell)
+
+
+class Tenant(Protocol):
+    """The part of Auth0's Management API that the set-up needs. Raises Problem, never asks.
+
+    `kind` is a path of that API: resource-servers, clients, client-grants.
+    """
+
+    domain: str
+
+    def apis(self, identifier: str) -> list[Json]: ...
+
+    def applications(self) -> list[Json]: ...
+
+    def grants(self, audience: str, client_id: str | None = None) -> list[Json]: ...
+
+    def custom_domains(self) -> list[str]: ...
+
+    def client_secret(self, client_id: str) -> str | None: ...
+
+    def create(self, kind: str, body: Json) -> Json: ...
+
+    def update(self, kind: str, key: str, body: Json) -> Json: ...
+
+    def delete_application(self, client_id: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A tenant, and the way to it: cli, env or api."""
+
+    tenant: Tenant
+    via: str
+
+    @property
+    def words(self) -> str:
+        return "the Management API" if self.via == "api" else "the auth0 command line"
+
+
+def all_pages(page: Callable[[int], list[Json]], size: int, key: str) -> list[Json]:
+    """Return the items of all pages, each once; end also if the server repeats a page for ever."""
+    found: dict[str, Json] = {}
+    number, more = 0, True
+    while more:
+        items = page(number)
+        new = {item[key]: item for item in items if item.get(key) not in found}
+        found |= new
+        number, more = number + 1, bool(new) and len(items) >= size
+    return list(found.values())

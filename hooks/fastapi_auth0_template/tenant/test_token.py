@@ -1,0 +1,125 @@
+"""Tokens of machines by client credentials; test tokens are kept, since Auth0 counts them."""
+
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..model import COMMAND, Patience
+from ..problems import BadAnswer, CredentialsMissing, EnvFault, Forbidden, Problem, Unauthorized
+from ..project import write_private
+from ..text import printable, protect
+from . import http
+
+UNGRANTED = (
+    f"Declare the scope in scopes.py and auth0/tenant.yaml, then run `{COMMAND} setup --test-app`."
+)
+REFUSED = (
+    f"Run `{COMMAND} setup --test-app`; if the secret was rotated, delete"
+    " AUTH0_TEST_CLIENT_SECRET from .env first."
+)
+
+
+@dataclass(frozen=True)
+class Client:
+    """Who asks for a token, where and for what."""
+
+    domain: str
+    client_id: str
+    secret: str
+    audience: str
+    scopes: tuple[str, ...] = ()
+
+
+def credential(environ: Mapping[str, str], name: str) -> str:
+    """Return a secret of the environment without the blanks around it that pasting leaves."""
+    value = environ.get(name, "").strip()
+    protect(value)
+    if not value.isascii() or any(char.isspace() or not char.isprintable() for char in value):
+        raise CredentialsMissing(
+            f"{name} has a blank, a line break or a character that no secret has",
+            "Copy it once more, whole and alone.",
+        )
+    return value
+
+
+def client_credentials(client: Client, patience: Patience, remedy: str) -> tuple[str, float]:
+    """Return a token for the client, and the time at which it expires.
+
+    `remedy` says what to do when Auth0 refuses the client.
+    """
+    form = {
+        "grant_type": "client_credentials",
+        "client_id": client.client_id,
+        "client_secret": client.secret,
+        "audience": client.audience,
+    }
+    if client.scopes:
+        form["scope"] = " ".join(client.scopes)
+    protect(client.secret)
+    try:
+        body = http.post_form(f"https://{client.domain}/oauth/token", form, patience).body
+    except Problem as problem:
+        if client.scopes and "scope" in problem.message:
+            raise type(problem)(problem.message, UNGRANTED) from None
+        if isinstance(problem, Unauthorized | Forbidden):
+            raise type(problem)(problem.message, remedy) from None
+        raise
+    # No scope in the answer: as asked (RFC 6749 5.1).
+    granted = str(body.get("scope", " ".join(client.scopes))).split()
+    if missing := [scope for scope in client.scopes if scope not in granted]:
+        words = printable(", ".join(missing))
+        raise Forbidden(f"the application is not granted {words}", UNGRANTED)
+    token, lifetime = body.get("access_token"), body.get("expires_in", 0)
+    if not isinstance(token, str) or not token or not isinstance(lifetime, int | float):
+        raise BadAnswer(f"{client.domain} sent no access token", "Run it again.")
+    protect(token)
+    return token, time.time() + lifetime
+
+
+def cached_token(
+    client: Client, patience: Patience, *, declared: Sequence[str] = (), fresh: bool = False
+) -> str:
+    """Return a test token that lives for another minute at least.
+
+    The cache lies outside the project and is readable by its owner only; it is keyed by everything
+    that shaped the token, also the secret and the `declared` scopes: after a change of these it
+    asks anew.
+    """
+    scopes, names = sorted(set(client.scopes)), sorted(declared)
+    who = [client.domain, client.client_id, client.secret, client.audience]
+    key = json.dumps([*who, scopes, names])
+    folder = cache_folder()
+    path = folder / f"{hashlib.sha256(key.encode()).hexdigest()}.json" if folder else None
+    if path and not fresh:
+        with suppress(OSError, ValueError, TypeError, KeyError):
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            if kept["expires_at"] > time.time() + 60 and isinstance(kept["access_token"], str):
+                return str(kept["access_token"])
+    token, expires_at = client_credentials(client, patience, REFUSED)
+    if path:
+        # A cache that cannot be written costs a token next time, nothing else.
+        with suppress(OSError, EnvFault):
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            content = json.dumps({"access_token": token, "expires_at": expires_at})
+            write_private(path, content.encode())
+    return token
+
+
+def cache_folder() -> Path | None:
+    """Return the folder for caches that the platform has, or None without a home."""
+    name = "fastapi-auth0-template"
+    with suppress(RuntimeError):
+        if sys.platform == "win32":
+            local = os.environ.get("LOCALAPPDATA")
+            return (Path(local) if local else Path.home() / "AppData" / "Local") / name / "Cache"
+        if sys.platform == "darwin":
+            return Path.home() / "Library" / "Caches" / name
+        base = os.environ.get("XDG_CACHE_HOME", "")
+        return (Path(base) if base.startswith("/") else Path.home() / ".cache") / name
+    return None

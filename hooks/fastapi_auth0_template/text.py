@@ -1,0 +1,59 @@
+"""Text from outside made fit for a terminal, and secrets hidden in whatever is printed.
+
+Messages quote libraries, the auth0 executable and Auth0 itself, and any of them may quote a secret.
+So everything that is printed, as words or as JSON, goes through `redacted`; nothing else hides.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from urllib.parse import quote, quote_plus
+
+HIDDEN = "(hidden)"
+SHORTEST = 8  # characters; hiding less would blank out ordinary words
+LOOKS_SECRET = re.compile(
+    r"eyJ[\w-]{4,}(\.[\w-]*){0,4}"  # a JWT, whole or cut off
+    r"|(?<=bearer )[^\s'\",]{8,}|(?<=dpop )[^\s'\",]{8,}|(?<=basic )[^\s'\",]{8,}"
+    r"|(?<=client_secret=)[^\s&'\",]{4,}|(?<=access_token=)[^\s&'\",]{4,}",
+    re.IGNORECASE,
+)
+NAMES = re.compile(r".*(SECRET|TOKEN|PASSWORD)(?!_DIALECT|_CACHE_SIZE)(?!.*(URL|DIALECT|SIZE))")
+_secrets: set[str] = set()
+
+
+def protect(*values: str | None) -> None:
+    """Never print these values."""
+    for value in values:
+        bare = (value or "").strip()
+        if len(bare) >= SHORTEST:
+            _secrets.update({bare, quote(bare), quote_plus(bare), json.dumps(bare)[1:-1]})
+
+
+def protect_settings(settings: Mapping[str, str]) -> None:
+    """Never print the values of settings whose names say that they are secret."""
+    protect(*(value for name, value in settings.items() if NAMES.fullmatch(name.upper())))
+
+
+def redacted(text: str) -> str:
+    """Return the text without the secrets that are known, and without what looks like one."""
+    for secret in sorted(_secrets, key=len, reverse=True):
+        text = text.replace(secret, HIDDEN)
+    return LOOKS_SECRET.sub(HIDDEN, text)
+
+
+def redacted_json(value: object) -> object:
+    """Return the value with every text in it redacted."""
+    if isinstance(value, str):
+        return redacted(value)
+    if isinstance(value, Mapping):
+        return {key: redacted_json(inner) for key, inner in value.items()}
+    if isinstance(value, Iterable):
+        return [redacted_json(inner) for inner in value]
+    return value
+
+
+def printable(text: str, limit: int = 300) -> str:
+    """Return text from outside on one line, without control characters, at a sane length."""
+    text = re.sub(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b.", "", text)
+    text = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    return text if len(text) <= limit else text[: limit - 3] + "..."
