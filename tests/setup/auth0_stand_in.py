@@ -1,8 +1,9 @@
 """A stand-in for the `auth0` executable: its streams, exit codes, texts and waits, for any version.
 
-test_stand_in.py holds it to recordings of real releases. Standard library only, and little of it,
-so that it starts as fast as the real one. `stand_in.json` beside the executable says which version
-it is and in which state: see STATE. It never leaves loopback.
+test_stand_in.py holds it to recordings of real releases, 1.18.0 and 1.27.2. What differs in later
+ones was read in their source and documentation; `ENV_MODE` was never recorded. Standard library
+only, and little of it, so that it starts as fast as the real one. `stand_in.json` beside the
+executable says which version it is and in which state: see STATE. It never leaves loopback.
 """
 
 import json
@@ -21,6 +22,9 @@ STATE: dict[str, Any] = {
     "login": {},  # what an approved login adds to the configuration: domain -> tenant
     "crash": False,  # a panic: its text on stdout, exit code 0
     "envelope": False,  # errors as JSON also where nobody asked for JSON
+    "says": "",  # words on stderr before anything else
+    "failure": {},  # ends every command: message, code, reason
+    "exit": None,  # ends every command at once, with this code
     "pace": 1.0,  # factor for the pauses between retries
     "linger": 0.0,  # seconds between an error and the end of the process
 }
@@ -43,6 +47,7 @@ METHODS = ("get", "post", "put", "patch", "delete")
 RETRIED = (500, 502, 503, 504, 524)
 AGENT_VARIABLES = ("AI_AGENT", "CLAUDECODE", "CODEX_THREAD_ID", "CURSOR_AGENT")
 ERROR_CODES = {400: "validation", 401: "auth", 403: "auth", 404: "not_found", 409: "conflict"}
+ENV_MODE = (1, 37)  # AUTH0_CLI_AUTH_MODE=env: read in the source of 1.37.0, not recorded
 # What a login in a browser asks for; later releases ask for more.
 SCOPES = """
 openid offline_access create:clients delete:clients read:clients update:clients read:client_grants
@@ -112,7 +117,12 @@ class Executable:
         if self.state["crash"]:
             sys.stdout.write("\n\u274c Uh oh. Something went wrong. Please report it.\n")
             return 0
+        if self.state["exit"] is not None:
+            return int(self.state["exit"])
+        sys.stderr.write(self.state["says"])
         try:
+            if self.state["failure"]:
+                raise Failure(**self.state["failure"])
             self._dispatch(argv)
         except Failure as failure:
             self._report(str(failure), failure.details)
@@ -223,6 +233,8 @@ class Executable:
     def _session(self) -> tuple[str, str]:
         """Domain and token for a command that needs a login; may start one, as the real one."""
         self.heading = str(self.flags.get("--tenant", ""))
+        if self.version >= ENV_MODE and (mode := os.environ.get("AUTH0_CLI_AUTH_MODE", "")):
+            return self._environment_session(mode)
         config = self._config()
         if not config["tenants"]:
             raise Failure("not logged in. Try `auth0 login`", "auth", reason="not_logged_in")
@@ -242,6 +254,31 @@ class Executable:
             tenant = self._config()["tenants"][domain]
         self._check_token(tenant["access_token"])
         return domain, tenant["access_token"]
+
+    def _environment_session(self, mode: str) -> tuple[str, str]:
+        """Domain and token for AUTH0_CLI_AUTH_MODE=env; nothing stored is read.
+
+        Unlike the real one it takes a port in the domain, which the tenant on loopback has.
+        """
+        if mode.strip().lower() != "env":
+            text = f'unrecognized AUTH0_CLI_AUTH_MODE="{mode}"; the only supported value is "env"'
+            raise Failure(text, "usage", reason="invalid_auth_mode")
+        domain = os.environ.get("AUTH0_DOMAIN", "").strip()
+        if not domain:
+            text = "AUTH0_CLI_AUTH_MODE=env requires AUTH0_DOMAIN to be set to your tenant domain"
+            raise Failure(text, "auth", reason="env_auth_incomplete")
+        if not re.fullmatch(r"[A-Za-z0-9.:-]+", domain):
+            text = "AUTH0_DOMAIN must be a bare tenant domain such as tenant.us.auth0.com"
+            raise Failure(text, "auth", reason="env_auth_invalid_domain")
+        if "--tenant" in self.flags and self.heading.lower() != domain.lower():
+            text = f'--tenant "{self.heading}" conflicts with AUTH0_DOMAIN="{domain}"'
+            raise Failure(text, "auth", reason="env_auth_tenant_conflict")
+        token = os.environ.get("AUTH0_API_TOKEN", "").strip()
+        if not token:
+            text = "AUTH0_CLI_AUTH_MODE=env requires either AUTH0_API_TOKEN, or both"
+            raise Failure(text, "auth", reason="env_auth_incomplete")
+        self.heading = domain
+        return domain, token
 
     def _lacks_scopes(self, tenant: dict[str, Any]) -> bool:
         granted = tenant.get("scopes") or []
@@ -431,7 +468,8 @@ class Executable:
                 if not pauses:
                     verb = method.capitalize()
                     reason = _transport_error(error, url)
-                    raise Failure(f'failed to send request: {verb} "{url}": {reason}') from None
+                    text = f'failed to send request: {verb} "{url}": {reason}'
+                    raise Failure(text, "network") from None
             else:
                 if status == 429:
                     time.sleep(max(0.0, float(reset) - time.time()) if reset else 5.0)

@@ -416,16 +416,29 @@ class LoopbackTenant:
         same = [
             grant
             for grant in self.grants
-            if (grant["client_id"], grant["audience"]) == (body["client_id"], body["audience"])
+            if (grant["client_id"], grant["audience"], grant.get("subject_type", "client"))
+            == (body["client_id"], body["audience"], body.get("subject_type", "client"))
         ]
         if same:
             text = "A client grant with the same client_id and audience already exists."
             return refusal(409, "Conflict", text, "client_grant_conflict")
         if not self.apis(body["audience"]):
             return _missing("resource-servers")
+        if fault := self._unknown_scopes(body["audience"], body["scope"]):
+            return fault
         if not any(client["client_id"] == body["client_id"] for client in self.clients):
             return _missing("clients")
         return None
+
+    def _unknown_scopes(self, audience: str, scopes: list[str]) -> Answer | None:
+        """Auth0 refuses a grant that names what the API does not have."""
+        (api,) = self.apis(audience)
+        known = {scope["value"] for scope in api.get("scopes") or []}
+        unknown = [scope for scope in scopes if scope not in known]
+        if not unknown or api.get("is_system"):
+            return None
+        text = f"The following scopes are not defined on the resource server: {', '.join(unknown)}"
+        return refusal(400, "Bad Request", text, "invalid_body")
 
     def _update(self, kind: str, found: Json, body: Json) -> Answer:
         fixed = sorted(CREATED_BY_AUTH0 & set(body))
@@ -436,6 +449,8 @@ class LoopbackTenant:
         if fixed:
             return _invalid(f"Additional properties not allowed: {', '.join(fixed)}")
         fault = _invalid_api(body) if kind == "resource-servers" else None
+        if kind == "client-grants" and "scope" in body:
+            fault = self._unknown_scopes(found["audience"], body["scope"])
         if fault is None:
             found.update(body)
         return fault or Answer(200, found)
@@ -460,10 +475,12 @@ class LoopbackTenant:
                 grant
                 for grant in self.grants
                 if (grant["client_id"], grant["audience"]) == (client["client_id"], audience)
+                and grant.get("subject_type", "client") == "client"
             ),
             None,
         )
-        if grant is None:
+        policy = (api.get("subject_type_authorization") or {}).get("client") or {}
+        if grant is None or policy.get("policy") == "deny_all":
             text = f"Client is not authorized to access {json.dumps(audience)}."
             return _denied(403, f"{text} You need to create a client-grant for that API.")
         granted = frozenset(grant["scope"])

@@ -1,9 +1,15 @@
 """What a terminal of 80 columns shows, and who is not asked although there is a terminal."""
 
+import base64
+import os
 import re
 import shlex
+import signal
 import subprocess
+import time
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 
 import pexpect
 import pytest
@@ -106,3 +112,110 @@ def test_nobody_reads_the_output(machine: Machine) -> None:
     assert "the output cannot be written: Broken pipe" in " ".join(done.stderr.split())
     assert not re.search("Traceback|defect|ignored", done.stderr)
     assert done.stderr.splitlines()[-1] == "1"
+
+
+def spawn(machine: Machine, *arguments: str, columns: int = 80) -> "pexpect.spawn[str]":
+    python, *argv = machine.argv(*arguments)
+    return pexpect.spawn(
+        python,
+        argv,
+        cwd=str(machine.project),
+        env=machine.env() | {"TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"},
+        encoding="utf-8",
+        timeout=30,
+        dimensions=(24, columns),
+    )
+
+
+def test_a_question_that_is_terminated_leaves_the_terminal_as_it_was(machine: Machine) -> None:
+    machine.use("cli")
+    # A shell holds the terminal, as a person's does, or it would be gone with the set-up.
+    words = shlex.join(machine.argv("setup"))
+    terminal = pexpect.spawn(
+        "sh",
+        ["-c", f"stty -g > before; {words}; stty -g > after; echo ended"],
+        cwd=str(machine.root),
+        env=machine.env() | {"TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"},
+        encoding="utf-8",
+        timeout=30,
+    )
+    terminal.expect_exact("Apply this plan to")
+    time.sleep(0.3)  # until the question has changed the modes
+    running = [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/cmdline")]
+    argv = machine.argv("setup")
+    (process,) = [pid for pid in running if command_line(pid)[: len(argv)] == argv]
+    os.kill(process, signal.SIGTERM)
+    terminal.expect_exact("interrupted; nothing was changed")
+    terminal.expect_exact("ended")
+    terminal.expect(pexpect.EOF)
+    before, after = ((machine.root / name).read_text() for name in ("before", "after"))
+    assert before == after
+    assert not machine.tenant.writes
+
+
+def command_line(process: int) -> list[str]:
+    with suppress(OSError):
+        return Path(f"/proc/{process}/cmdline").read_text().split("\0")
+    return []
+
+
+@pytest.mark.parametrize("length", [1_000, 12_000])
+@pytest.mark.parametrize("breaks", ["", "\n"], ids=["one line", "broken lines"])
+def test_a_token_of_any_length_is_pasted(machine: Machine, length: int, breaks: str) -> None:
+    """A terminal keeps 4095 characters of a line; and the token is not shown."""
+    machine.use("api")
+    terminal = spawn(machine, "doctor", "--token", "-")
+    terminal.expect_exact("Paste the token, then press Enter. It is not shown.")
+    time.sleep(0.3)
+    claims = base64.urlsafe_b64encode(b'{"x": "' + b"x" * length + b'"}').decode().rstrip("=")
+    header = base64.urlsafe_b64encode(b'{"alg": "RS256"}').decode().rstrip("=")
+    terminal.send(f"{header}.{breaks}{claims}.{breaks}c2lnbmF0dXJl\n")
+    terminal.expect_exact("token-form")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    shown = str(terminal.before)
+    assert terminal.exitstatus == 2
+    assert "cannot be read" not in shown
+    assert "not a token" not in shown
+    assert claims[:40] not in shown
+
+
+def test_ctrl_c_while_a_token_is_waited_for(machine: Machine) -> None:
+    machine.use("api")
+    terminal = spawn(machine, "doctor", "--token", "-")
+    terminal.expect_exact("Paste the token")
+    time.sleep(0.3)
+    terminal.send("\x03")
+    terminal.expect_exact("interrupted")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 130
+
+
+def test_a_pipe_that_sends_nothing_is_told(machine: Machine) -> None:
+    machine.use("api")
+    with subprocess.Popen(
+        machine.argv("doctor", "--token", "-"),
+        env=machine.env(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr
+        assert process.stderr.readline() == "Waiting for the token on stdin ...\n"
+        process.communicate("", timeout=60)
+
+
+@pytest.mark.parametrize("command", ["setup --dry-run --test-app --docs-app", "doctor"])
+@pytest.mark.parametrize("columns", [60, 80])
+def test_it_is_readable_at_the_width_of_the_terminal(
+    machine: Machine, command: str, columns: int
+) -> None:
+    machine.use("api")
+    terminal = spawn(machine, *command.split(), columns=columns)
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    lines = [CODES.sub("", line).strip("\r") for line in str(terminal.before).split("\n")]
+    assert max(map(len, lines)) <= columns, max(lines, key=len)
+    assert not any("\u2026" in line for line in lines)  # nothing is cut off

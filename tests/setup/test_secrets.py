@@ -1,0 +1,88 @@
+"""No secret is printed, whoever says it: a library, the executable, the tenant."""
+
+import json
+
+import pytest
+
+from fastapi_auth0_template import text
+from setup.loopback_tenant import refusal
+from setup.workbench import Machine
+
+API = "/api/v2/resource-servers"
+SECRET = "s3cret-Value_of-a-machine"
+
+
+@pytest.mark.parametrize("blank", ["\n", " ", "\r\n", "\t"])
+def test_blanks_around_a_pasted_credential_do_not_count(machine: Machine, blank: str) -> None:
+    machine.use("api")
+    for name in ("AUTH0_CLIENT_ID", "AUTH0_CLIENT_SECRET"):
+        machine.environment[name] = f"{blank}{machine.environment[name]}{blank}"
+    assert machine.setup("--via", "api").code == 0
+    machine.assert_complete()
+
+
+@pytest.mark.parametrize("name", ["AUTH0_ACCESS_TOKEN", "AUTH0_CLIENT_SECRET"])
+@pytest.mark.parametrize("form", [[], ["--json"]], ids=["words", "json"])
+def test_a_credential_with_a_break_is_named_and_not_shown(
+    machine: Machine, name: str, form: list[str]
+) -> None:
+    machine.use("api")
+    machine.environment[name] = f"{SECRET}\nand-more"
+    done = machine.run("setup", "--yes", "--via", "api", *form)
+    assert done.code == 3
+    done.says(name, "a line break", "next:")
+    assert SECRET not in done.said
+    assert machine.tenant.log == []
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]], ids=["words", "json"])
+def test_the_tenant_quotes_the_token(machine: Machine, form: list[str]) -> None:
+    token = machine.tenant.management_token()
+    machine.environment |= {"AUTH0_DOMAIN": machine.tenant.domain, "AUTH0_ACCESS_TOKEN": token}
+    answer = refusal(400, "Bad Request", f"Bad header: Bearer {token}", "invalid_body")
+    machine.tenant.fail(answer, "GET", API, times=9)
+    done = machine.run("setup", "--yes", "--via", "api", *form)
+    assert done.code == 1
+    assert token not in done.said
+    assert token.partition(".")[0] not in done.said
+    done.says("Bad header", "(hidden)")
+
+
+def test_the_executable_quotes_a_secret(machine: Machine) -> None:
+    failure = {"message": f"oauth2: client_secret={SECRET} is wrong for Bearer {SECRET}"}
+    machine.install(failure=failure)
+    machine.log_in()
+    machine.environment["AUTH0_CLIENT_SECRET"] = SECRET
+    done = machine.run("setup", "--yes", "--via", "cli")
+    assert done.code == 1
+    assert SECRET not in done.said
+    done.says("(hidden)")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Bearer abcdefghijklmnop",
+        "Illegal header value b'Bearer abcdefghijklmnop\\n'",
+        "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln",
+        "cut off: eyJhbGciOiJSUzI1NiJ9.eyJz",
+        "client_secret=abcdefghijklmnop&audience=x",
+    ],
+)
+def test_what_looks_like_a_secret_is_hidden(said: str) -> None:
+    shown = text.redacted(said)
+    assert "(hidden)" in shown
+    assert not any(part in shown for part in ("abcdefghijklmnop", "eyJ"))
+
+
+def test_a_known_secret_is_hidden_in_every_spelling() -> None:
+    text.protect('a b&c/d%e"f-long-enough')
+    spelt = ['a b&c/d%e"f-long-enough', "a%20b%26c/d%25e%22f-long-enough"]
+    spelt += ["a+b%26c%2Fd%25e%22f-long-enough", json.dumps('a b&c/d%e"f-long-enough')]
+    assert all("long-enough" not in text.redacted(each) for each in spelt)
+    assert text.redacted("a sentence without secrets") == "a sentence without secrets"
+
+
+def test_settings_are_secret_by_their_names() -> None:
+    text.protect_settings({"MAIL_PASSWORD": "hunter2hunter2", "AUTH0_TOKEN_DIALECT": "at_profile"})
+    assert text.redacted("hunter2hunter2 at_profile") == "(hidden) at_profile"
