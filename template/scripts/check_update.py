@@ -2,9 +2,9 @@
 
     python3 scripts/check_update.py
 
-Copier ends with exit code 0 when an update conflicts, and deletes a file that the template gave up
-even if you have changed it. This looks for conflict markers and .rej files in all files that git
-does not ignore, and for deleted files with changes of yours. The tests, CI and pre-commit run it.
+Copier ends with exit code 0 when an update conflicts, deletes a file that the template gave up even
+if you have changed it, and updates nothing that is not where the answers say. This looks for all of
+that in the files that git does not ignore. The tests, CI and pre-commit run it.
 
 Exit codes: 0 nothing is left; 1 something is, and the output says where and what to do; 2 git is
 missing or fails. Standard library only.
@@ -16,13 +16,24 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-ANSWERS = ".copier-answers.yml"
+OWNED = (  # by the template; {} is the package
+    *("src/{}/auth", "src/{}/app.py", "src/{}/health.py", "src/{}/logs.py"),
+    *("src/{}/routes/__init__.py", "scripts/demo.py", "scripts/tenant.py"),
+    *("tests/auth", "tests/memory_tenant.py", "tests/test_logs.py"),
+)
+PACKAGE = re.compile(rb"\A# Written by Copier(?s:.*)^package_name: '?(\w+)", re.MULTILINE)
 MARKER = re.compile(rb"^(?:<{7}|>{7})(?: |\r?$)", re.MULTILINE)
+FENCE = re.compile(rb"^ {0,3}(?:```|~~~)", re.MULTILINE)
 REMEDIES = {
-    "conflict": "keep what is right of both sides, delete the marker lines, git add the file",
+    "conflict": "keep what is right of both sides, delete the marker lines, git add the file; "
+    "git checkout --theirs -- FILE takes the template's version of a whole file",
     "rejected": "bring what is right into the file of that name, delete the .rej file",
     "deleted": "the template gave the file up, but you had changed it; "
     "git checkout -- FILE keeps yours, git rm FILE lets it go",
+    "moved": "updates miss what the template owns and is not in its place: move it back; or, if "
+    "the package has a new name, copier update --vcs-ref=:current: -d package_name=NAME",
+    "no answers": "Copier cannot update without this file: bring it back from git's history; or, "
+    "to leave the template, delete scripts/check_update.py and what runs it",
 }
 
 
@@ -45,30 +56,57 @@ def findings(root: Path) -> list[tuple[str, str]]:
     """Pairs of a kind (a key of REMEDIES) and a place below `root`; none outside git."""
     if not any((folder / ".git").exists() for folder in [root, *root.parents]):
         return []
-    found = [("deleted", name) for name in deleted(root)]
-    for name in names(root, "ls-files", "--cached", "--others", "--exclude-standard"):
-        path = root / name
+    listed = names(root, "ls-files", "--cached", "--others", "--exclude-standard")
+    unmerged = names(root, "diff", "--name-only", "--relative", "--diff-filter=U")
+    files = [name for name in listed if (root / name).is_file() and not (root / name).is_symlink()]
+    found, answers = [], []
+    for name in files:
+        content = (root / name).read_bytes()
+        is_prose = name.endswith(".md") and name not in unmerged
+        found += [("conflict", f"{name}:{line}") for line in markers(content, is_prose)]
         if name.endswith(".rej"):
             found.append(("rejected", name))
-        elif path.is_file() and not path.is_symlink():
-            found += [("conflict", f"{name}:{line}") for line in markers(path.read_bytes())]
+        if match := PACKAGE.match(content):
+            answers.append(name)
+            found += [("moved", place) for place in moved(files, match[1].decode())]
+    for name in answers:
+        found += [("deleted", place) for place in deleted(root, name)]
+    return found if answers else [*found, ("no answers", ".copier-answers.yml")]
+
+
+def markers(content: bytes, is_prose: bool) -> list[int]:
+    """The numbers of the lines that are conflict markers; in prose, fenced ones are examples."""
+    starts = [match.start() for match in MARKER.finditer(content)]
+    if is_prose:
+        starts = [start for start in starts if len(FENCE.findall(content, 0, start)) % 2 == 0]
+    return [content.count(b"\n", 0, start) + 1 for start in starts]
+
+
+def moved(files: list[str], package: str) -> list[str]:
+    """What the template owns that is not in its place, though its name is somewhere else.
+
+    What you delete stays deleted, so it is not missed; the guard is, in any case.
+    """
+    found = []
+    places = [place.format(package) for place in OWNED]
+    others = [f"/{name}/" for name in files if not name.startswith(tuple(places))]
+    for place in places:
+        is_there = any(f"{name}/".startswith(f"{place}/") for name in files)
+        is_elsewhere = any(f"/{Path(place).name}/" in other for other in others)
+        if not is_there and (is_elsewhere or place == places[0]):
+            found.append(place)
     return found
 
 
-def markers(content: bytes) -> list[int]:
-    """The numbers of the lines that are conflict markers."""
-    return [content.count(b"\n", 0, match.start()) + 1 for match in MARKER.finditer(content)]
-
-
-def deleted(root: Path) -> list[str]:
+def deleted(root: Path, answers: str) -> list[str]:
     """Files that an update not yet committed has deleted, though they differ from the template's.
 
     The commit that last wrote the answers holds the files as the template rendered them; what is
     deleted in the working tree and not in the index was deleted by Copier, not by `git rm`.
     """
-    if ANSWERS not in names(root, "ls-files", "--modified", "--", ANSWERS):
+    if answers not in names(root, "ls-files", "--modified", "--", answers):
         return []
-    before = git(root, "log", "-1", "--format=%H", "--", ANSWERS).strip()
+    before = git(root, "log", "-1", "--format=%H", "--", answers).strip()
     changed = names(root, "diff", "--name-only", "--relative", before, "HEAD") if before else []
     return sorted({*changed} & {*names(root, "ls-files", "--deleted")})
 

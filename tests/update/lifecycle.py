@@ -76,8 +76,8 @@ def green(project: Path, cache: Path) -> None:
     python = [sys.executable, "-m"]
     for command in (
         [sys.executable, "scripts/check_update.py"],
-        [*python, "ruff", "check", "--no-cache"],
-        [*python, "ruff", "format", "--check", "--no-cache"],
+        [*python, "ruff", "check", "--no-cache", "--config", "extend-exclude = []"],
+        [*python, "ruff", "format", "--check", "--no-cache", "--config", "extend-exclude = []"],
         [*python, "mypy", "--cache-dir", str(cache)],
         [*python, "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"],
     ):

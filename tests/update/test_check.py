@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from support import git, run
-from update.lifecycle import check, commit, update
+from update.lifecycle import check, commit, copier_command, update
 from update.next_release import ADDED, REMOVED
 from update.releases import NEXT, WORKING
 
@@ -54,11 +54,20 @@ def test_a_conflict_is_found_by_the_check_pytest_and_pre_commit(clean: Path, sty
         style
     ] in done.stdout
 
-    pytest_ = [sys.executable, "-m", "pytest", "-q", "--noconftest", "tests/auth/test_update.py"]
+    pytest_ = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "--noconftest",
+        "-k",
+        "half_done",
+        "tests/auth",
+    ]
     done = run(pytest_, clean, {"PYTHONPATH": "src"})
     assert done.returncode == 1
     assert place.strip() in done.stdout
-    assert "python3 scripts/check_update.py says what to do" in done.stdout
+    assert "what it printed says where, and what to do" in done.stdout
 
     hooks = yaml.safe_load((clean / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
     assert run(hooks[0]["entry"].split(), clean).returncode == 1
@@ -89,6 +98,8 @@ def test_a_settled_conflict_is_not_found_any_more(clean: Path) -> None:
         (".venv/new.txt", MARKED, []),
         (".env", MARKED, []),
         ("notes.md", "Title\n=======\n\n <<<<<<< indented\n<<<<<<<<\n", []),
+        ("notes.md", f"Settle a conflict:\n\n```diff\n{MARKED}```\n\n~~~\n{MARKED}~~~\n", []),
+        ("notes.md", f"```\nfenced\n```\n{MARKED}", ["conflict", "notes.md:4", "notes.md:8"]),
         ("picture.png", "\0<<<<<<", []),
     ],
 )
@@ -135,6 +146,87 @@ def test_a_removed_file_without_changes_of_the_owner_is_no_finding(clean: Path) 
     assert check(clean).returncode == 0
 
 
+def test_a_conflict_in_a_fence_that_git_knows_of_is_found(clean: Path) -> None:
+    page = clean / "page.md"
+    page.write_text("```\nbefore\n```\n")
+    commit(clean)
+    git(clean, "switch", "--quiet", "--create", "theirs")
+    page.write_text("```\ntheirs\n```\n")
+    commit(clean)
+    git(clean, "switch", "--quiet", "main")
+    page.write_text("```\nours\n```\n")
+    commit(clean)
+    assert run(["git", "merge", "theirs"], clean).returncode == 1
+    assert "  page.md:2" in check(clean).stdout
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "places"),
+    [
+        (
+            "src/my_api",
+            "src/orders_api",
+            [
+                "src/my_api/auth",
+                "src/my_api/app.py",
+                "src/my_api/health.py",
+                "src/my_api/routes/__init__.py",
+            ],
+        ),
+        ("src/my_api/auth", "src/my_api/security", ["src/my_api/auth"]),
+        ("tests", "checks", ["tests/auth", "tests/memory_tenant.py"]),
+        ("scripts/demo.py", "tools/demo.py", ["scripts/demo.py"]),
+        ("src/my_api/routes/messages.py", "src/my_api/routes/orders.py", []),
+    ],
+)
+def test_what_the_template_owns_and_was_moved_is_named(
+    clean: Path, old: str, new: str, places: list[str]
+) -> None:
+    """An update would not bring it: Copier takes it for deleted."""
+    (clean / new).parent.mkdir(exist_ok=True)
+    git(clean, "mv", old, new)
+    commit(clean)
+    done = check(clean)
+    assert [line.strip() for line in done.stdout.splitlines()[1:]] == places
+    assert ("move it back" in done.stdout) == bool(places)
+    assert done.returncode == bool(places)
+
+
+def test_the_remedy_for_a_renamed_package_works(clean: Path) -> None:
+    git(clean, "mv", "src/my_api", "src/orders_api")
+    commit(clean)
+    remedy = check(clean).stdout.partition("copier ")[2].splitlines()[0]
+    words = remedy.replace("NAME", "orders_api").split()
+    assert copier_command(clean, *words, "--defaults").returncode == 0
+    assert "src/my_api" not in check(clean).stdout
+
+
+@pytest.mark.parametrize("file", ["tests/auth", "scripts/demo.py", "tests/memory_tenant.py"])
+def test_what_the_owner_deleted_is_not_missed(clean: Path, file: str) -> None:
+    git(clean, "rm", "-r", "--quiet", file)
+    assert check(clean).returncode == 0
+
+
+def test_answers_of_another_name_are_known(clean: Path) -> None:
+    """As `copier copy -a NAME` writes them, which several templates in one project need."""
+    other = ".copier-answers.auth0.yml"
+    git(clean, "mv", ".copier-answers.yml", other)
+    commit(clean)
+    change_first_line(clean / REMOVED)
+    commit(clean)
+    assert check(clean).returncode == 0
+    done = copier_command(clean, "update", "--defaults", "-r", NEXT, "-a", other)
+    assert done.returncode == 0, done.stdout
+    assert f"  {REMOVED}\n" in check(clean).stdout
+
+
+def test_answers_that_are_gone_are_named(clean: Path) -> None:
+    git(clean, "rm", "--quiet", ".copier-answers.yml")
+    done = check(clean)
+    assert done.returncode == 1
+    assert done.stdout.startswith("no answers: Copier cannot update without this file")
+
+
 def test_a_project_that_is_not_in_git_yet(clean: Path) -> None:
     shutil.rmtree(clean / ".git")
     (clean / "new.txt").write_text(MARKED)
@@ -160,3 +252,21 @@ def test_without_a_git_that_works_it_says_so(
     assert done.returncode == 2
     assert reason in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_pytest_shows_why_git_refuses(clean: Path, tmp_path: Path) -> None:
+    (tmp_path / "git").write_text("#!/bin/sh\necho dubious ownership >&2; exit 128\n")
+    (tmp_path / "git").chmod(0o755)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "--noconftest",
+        "-k",
+        "half_done",
+        "tests/auth",
+    ]
+    done = run(command, clean, {"PATH": f"{tmp_path}{os.pathsep}/bin", "PYTHONPATH": "src"})
+    assert done.returncode == 1
+    assert "dubious ownership" in done.stdout
