@@ -10,7 +10,7 @@ import pexpect
 import pytest
 import yaml
 
-from support import AUTOMATIC, EXAMPLE, ROOT, git
+from support import AUTOMATIC, EXAMPLE, ROOT, git, refusal
 from update.edits import EDITS
 from update.lifecycle import (
     SETTINGS,
@@ -144,6 +144,26 @@ def test_new_renamed_retyped_and_stricter_questions_need_no_flag(
     assert not {"description", "behind_proxy"} & set(stored)
     assert 'description = "Ours"' in (folder / "pyproject.toml").read_text()
     assert "\nTRUSTED_PROXIES=" in (folder / ".env.example").read_text()
+
+
+@pytest.mark.parametrize("old", releases())
+def test_answers_that_are_refused_by_now_survive_an_update(
+    project: Callable[..., Path], old: str
+) -> None:
+    """Unattended, as an update bot runs it."""
+    odd = {
+        "project_name": "My\u00a0API",
+        "auth0_audience": "https://a.example.com,https://b.example.com",
+        "auth0_domain": "x.eu.auth0.comx.eu.auth0.com:99999",
+        "description": "One\u2028line",
+        "cors_origins": "http://localhost:99999",
+    }
+    assert all(refusal(name, answer) for name, answer in odd.items())
+    folder = project(old, **odd)
+    done = copier_command(folder, "update", "--defaults", "-r", WORKING)
+    assert done.returncode == 0, done.stdout
+    stored = answers_of(folder)
+    assert stored == stored | odd | {"_commit": WORKING}
 
 
 @pytest.mark.parametrize("old", [release for release in releases() if release == "v0.1.0"])
