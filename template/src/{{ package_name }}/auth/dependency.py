@@ -39,7 +39,7 @@ class RequireAuth:
         guard: Guard = scope["app"].state.guard
         known: tuple[Guard, Claims] | None = scope.get("auth0")
         if known is None or known[0] is not guard:
-            known = scope["auth0"] = guard, await guard.authenticate(HTTPConnection(scope))
+            known = scope["auth0"] = guard, await guard.authenticate(scope)
         claims = known[1]
         if not needed <= claims.scopes:
             raise Refused("scope", scopes=needed)
@@ -121,7 +121,8 @@ class RefusalFirst:
             if not replaced:
                 await send(message)
 
-        await self.app(scope, receive, checked_send if scope["type"] == "http" else send)
+        has_body = scope.get("method", "GET") not in ("GET", "HEAD")
+        await self.app(scope, receive, checked_send if has_body else send)
 
 
 async def ask_guards(scope: Scope) -> None:

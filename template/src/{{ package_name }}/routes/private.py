@@ -15,13 +15,13 @@ AnyToken = Annotated[Claims, Depends(auth0.require_auth())]
 class Subject(BaseModel):
     """Whose token it is."""
 
-    subject: str
+    sub: str
 
 
 class Profile(Subject):
     """What the token says of its holder."""
 
-    scopes: list[str]
+    scope: str
     issuer: str
 
 
@@ -34,7 +34,7 @@ class Notice(BaseModel):
 @router.get("/private")
 async def private(claims: AnyToken) -> Subject:
     """Any valid token; answers whose it is."""
-    return Subject(subject=claims.sub)
+    return Subject(sub=claims["sub"])
 
 
 @router.get("/protected", dependencies=[Depends(auth0.require_auth())])
@@ -46,4 +46,4 @@ async def protected() -> Notice:
 @router.get("/profile")
 async def profile(claims: AnyToken) -> Profile:
     """Any valid token; answers what it says of its holder."""
-    return Profile(subject=claims.sub, scopes=sorted(claims.scopes), issuer=claims.issuer)
+    return Profile(sub=claims.sub, scope=" ".join(sorted(claims.scopes)), issuer=claims.issuer)
