@@ -3,13 +3,14 @@
 import hashlib
 import json
 import logging
+import logging.config
 import time
 from collections.abc import Callable, Iterator
 from enum import StrEnum
 from typing import Annotated, Any
 
 import pytest
-from fastapi import APIRouter, Body, Depends, FastAPI
+from fastapi import APIRouter, Body, Depends, FastAPI, HTTPException, Request
 from fastapi.testclient import TestClient
 from starlette.testclient import WebSocketDenialResponse
 
@@ -96,7 +97,8 @@ def test_lacking_a_scope_is_403_and_the_challenge_names_what_is_needed(
 
 def test_a_scope_is_compared_to_the_letter(probe: Probe, tenant: Tenant) -> None:
     client = probe()
-    for scope in ["", "read:things2", "READ:things", "write:things", "read", "a,read:things"]:
+    others = ["", "read:things2", "READ:things", "write:things", "read", "a,read:things"]
+    for scope in [*others, *(f"x{blank}read:things" for blank in "\u00a0\t\n\v")]:
         assert client.get("/read", auth=tenant.auth(scope=scope)).status_code == 403, scope
 
 
@@ -233,6 +235,62 @@ def test_a_dependency_that_a_test_overrides_is_not_asked(
     assert client.post("/item", json={"text": "Hi"}).status_code == 200
 
 
+@pytest.mark.parametrize("limit", ["of the route", "of the application"])
+def test_the_token_comes_before_what_the_headers_of_a_body_say(
+    probe: Probe,
+    tenant: Tenant,
+    require_auth: Callable[..., Any],
+    protect: Callable[..., None],
+    limit: str,
+) -> None:
+    known: Any = probe()
+    of_app, of_route = (100, None) if limit == "of the application" else (None, 100)
+    app = FastAPI(max_body_size=of_app)
+    protect(app, known.app.state.guard, StrEnum("Scopes", {"WRITE": WRITE}))
+    client = TestClient(app)
+
+    def no_boundary(request: Request) -> None:  # as FastAPI answers to such a multipart body
+        if request.headers["Content-Type"] == "multipart/form-data":
+            raise HTTPException(400)
+
+    guarded = [Depends(no_boundary), Depends(require_auth(scopes=WRITE))]
+
+    @app.post("/body", dependencies=guarded, max_body_size=of_route)
+    async def body(request: Request) -> int:
+        return len(await request.body())
+
+    good = tenant.auth(WRITE)
+    for kind, size, status in [("multipart/form-data", 1, 400), ("text/plain", 200, 413)]:
+        sent: dict[str, Any] = {"content": b"x" * size, "headers": {"Content-Type": kind}}
+        assert client.post("/body", **sent).status_code == 401
+        assert client.post("/body", auth=tenant.auth(READ), **sent).status_code == 403
+        assert client.post("/body", auth=good, **sent).status_code == status
+    headers = {"Content-Type": "text/plain"}
+    assert client.post("/body", auth=good, content=b"x", headers=headers).json() == 1
+
+
+def test_without_the_undocumented_key_guards_of_routers_are_asked_after_the_body(
+    probe: Probe,
+    require_auth: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    router = APIRouter()
+
+    @router.post("/item")
+    async def item(text: Annotated[str, Body(embed=True)]) -> str:
+        return text
+
+    client: Any = probe()
+    client.app.include_router(router, prefix="/within", dependencies=[Depends(require_auth())])
+    assert client.post("/within/item", content=b"{").status_code == 401
+    monkeypatch.setattr("fastapi.routing._FASTAPI_EFFECTIVE_ROUTE_CONTEXT_KEY", "renamed")
+    bad = {"content": b"{", "headers": {"Content-Type": "application/json"}}
+    assert client.post("/within/item", **bad).status_code == 422
+    assert client.post("/within/item", json={"text": "Hi"}).status_code == 401
+    assert [line["route"] for line in refusals(caplog)] == ["POST /within/item", "POST /item"]
+
+
 def test_a_good_body_is_read(probe: Probe, tenant: Tenant) -> None:
     good = probe().post("/write", auth=tenant.auth(READ, WRITE), json={"text": "Hi"})
     assert (good.status_code, good.json()) == (200, "Hi")
@@ -291,6 +349,54 @@ def test_what_is_remembered_is_bounded(probe: Probe, tenant: Tenant) -> None:
     for number in range(4):
         assert client.get("/any", auth=tenant.auth(jti=str(number))).status_code == 200
     assert len(client.app.state.guard.remembered.entries) == 2  # type: ignore[attr-defined]
+
+
+def test_a_token_is_remembered_once_however_it_is_spelt(probe: Probe, tenant: Tenant) -> None:
+    client, token = probe(auth0_token_cache_size=10), tenant.token(READ)
+    for blanks in range(1, 30):
+        for scheme in ["Bearer", "bearer", "BEARER"]:
+            headers = {"Authorization": f"{scheme}{' ' * blanks}{token}"}
+            assert client.get("/any", headers=headers).status_code == 200
+    assert len(client.app.state.guard.remembered.entries) == 1  # type: ignore[attr-defined]
+
+
+def test_what_is_remembered_is_bounded_in_bytes(probe: Probe, tenant: Tenant) -> None:
+    client = probe(auth0_token_cache_size=10)
+    for number in range(10):
+        auth = tenant.auth(jti=str(number), extra="x" * 9_000)
+        assert client.get("/any", auth=auth).status_code == 200
+    remembered = client.app.state.guard.remembered  # type: ignore[attr-defined]
+    assert sum(size for _, size, _ in remembered.entries.values()) <= 10 * 2_048
+    assert remembered.entries
+
+
+def test_claims_are_read_by_name_and_cannot_be_changed(
+    probe: Probe, tenant: Tenant, require_auth: Callable[..., Any]
+) -> None:
+    client: Any = probe()
+    app: FastAPI = client.app
+    seen: list[Any] = []
+
+    @app.get("/claims")
+    async def claims(claims: Annotated[Any, Depends(require_auth())]) -> dict[str, Any]:
+        seen.append(claims)
+        return dict(claims)
+
+    answer = client.get("/claims", auth=tenant.auth(READ, org_id="org_1"))
+    assert (answer.json()["sub"], answer.json()["org_id"]) == ("auth0|ada", "org_1")
+    [found] = seen
+    assert (found["sub"], found.get("scope"), found.get("no")) == (found.sub, READ, None)
+    assert found.raw == dict(found)
+    assert found.client_id == "test-client"
+    assert found.issuer == tenant.issuer
+    assert found.expires_at == found["exp"]
+    for name in ["sub", "scopes", "other"]:
+        with pytest.raises(AttributeError):
+            setattr(found, name, "evil")
+    with pytest.raises(TypeError):
+        found["sub"] = "evil"
+    with pytest.raises(TypeError):
+        found.raw["sub"] = "evil"
 
 
 def test_a_remembered_token_is_forgotten_when_it_expires(
@@ -363,6 +469,26 @@ def test_an_attack_neither_floods_the_log_nor_hides_other_refusals(
     log.clock = lambda: 11.0
     client.get("/any", auth=tenant.auth(fault="signature"))
     assert refusals(caplog)[-1]["suppressed"] == 5
+
+
+def test_the_log_survives_a_dictconfig_that_silences_other_loggers(
+    probe: Probe, tenant: Tenant, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = probe()
+    logging.config.dictConfig({"version": 1})
+    client.get("/any", auth=tenant.auth(fault="expired"))
+    assert [line["reason"] for line in refusals(caplog)] == ["expired"]
+
+
+def test_the_log_names_the_claim_that_is_at_fault(
+    probe: Probe, tenant: Tenant, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = probe()
+    faults: list[Any] = [{"sub": OMIT}, {"exp": "x"}, {"iat": OMIT}, {"azp": 5}, {"scope": []}]
+    for fault in faults:
+        assert client.get("/any", auth=tenant.auth(**fault)).status_code == 401
+    named = [line["claim"] for line in refusals(caplog)]
+    assert named == ["sub", "exp", "iat", "azp", "scope"]
 
 
 def test_nothing_of_a_token_breaks_out_of_its_line(

@@ -1,10 +1,13 @@
 """The signing keys: fetched once, kept fresh, kept in an outage, not fetched for an attacker."""
 
 import asyncio
+import gzip
+import json
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import httpx
 import httpx2
 import pytest
 from fastapi import FastAPI
@@ -236,6 +239,86 @@ def test_custom_domains_of_the_tenant_are_issuers_too(probe: Probe, tenant: Tena
     assert status(client, tenant) == 200
     assert client.get("/any", auth=custom.auth()).status_code == 200
     assert client.get("/any", auth=foreign.auth()).status_code == 401
+
+
+class Body(httpx.AsyncByteStream):
+    """The body of a document, which counts what is read of it."""
+
+    def __init__(self, *parts: bytes) -> None:
+        self.parts, self.read = parts, 0
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for part in self.parts:
+            self.read += len(part)
+            yield part
+
+
+class Network(httpx.AsyncBaseTransport):
+    """The tenant as httpx reaches it; like a real connection, it is of no use once closed."""
+
+    def __init__(self, tenant: Tenant) -> None:
+        self.tenant, self.closed, self.sent = tenant, False, dict[str, httpx.Response]()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        assert not self.closed
+        assert request.headers["Accept-Encoding"] == "identity"
+        if answer := self.sent.get(str(request.url)):
+            return answer
+        document = json.dumps(await self.tenant.fetch(str(request.url)))
+        return httpx.Response(200, stream=Body(document.encode()))
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def network(tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> Network:
+    """What the HTTP client of the guard is connected to."""
+    network, build = Network(tenant), httpx.AsyncClient
+    monkeypatch.setattr(httpx, "AsyncClient", lambda **_: build(transport=network))
+    return network
+
+
+def test_a_second_lifespan_fetches_keys_too(
+    network: Network, probe_without_fetch: Probe, tenant: Tenant
+) -> None:
+    client = probe_without_fetch()
+    for number in range(3):  # as Mangum does: one for each call
+        tenant.rotate()
+        with client:
+            assert status(client, tenant) == 200, number
+
+
+def test_a_document_that_is_large_or_compressed_is_not_used(
+    network: Network, probe_without_fetch: Probe, tenant: Tenant
+) -> None:
+    packed = gzip.compress(b" " * 20_000_000)
+    large = Body(*[b" " * 64_000] * 1_000)
+    answers = [
+        httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=Body(packed)),
+        httpx.Response(200, stream=large),
+    ]
+    for answer in answers:
+        network.sent = {tenant.jwks_uri: answer}
+        with probe_without_fetch() as client:
+            assert status(client, tenant) == 503
+    assert large.read < 600_000
+
+
+def test_without_a_lifespan_the_probe_of_readiness_starts_the_fetch(
+    app: FastAPI, tenant: Tenant
+) -> None:
+    async def ask() -> list[int]:
+        transport = httpx2.ASGITransport(app)  # runs no lifespan
+        async with httpx2.AsyncClient(transport=transport, base_url="http://api") as client:
+            answers = []
+            for _ in range(3):
+                answers.append((await client.get("/readyz")).status_code)
+                await asyncio.sleep(0.02)
+            return answers
+
+    assert asyncio.run(ask()) == [503, 200, 200]
+    assert tenant.fetches == [tenant.discovery_url, tenant.jwks_uri]
 
 
 def test_nothing_is_fetched_for_a_token_that_is_refused_anyway(

@@ -150,8 +150,9 @@ async def answer(connection: HTTPConnection, refused: Exception) -> Response:
     scope = connection.scope
     guard: Guard = scope["app"].state.guard
     scheme, header, payload = presented(scope, guard.schemes)
-    if "auth0" in scope:
-        payload = scope["auth0"][1]
+    known, claims = scope.get("auth0", (None, None))
+    if known is guard:  # a scope is missing; the credentials may be no Bearer token
+        payload = claims
     if "auth0.refused" not in scope:
         scope["auth0.refused"] = refused
         path = scope.get("root_path", "") + getattr(matched(scope), "path", "?")
