@@ -2,7 +2,9 @@
 
 import os
 import re
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -44,14 +46,19 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A home of its own: no settings of Copier, git or uv leak in. uv's cache is shared."""
+    """Give the tests a home: no settings of Copier, git or uv leak in, no temporary file leaks out.
+
+    uv's cache is shared. What is killed, as programs in a terminal are, leaves its temporary files.
+    """
     home = tmp_path_factory.mktemp("home")
+    (home / "tmp").mkdir()
     (home / "gitconfig").write_text(GIT_CONFIG)
     (home / "copier.yml").write_text("{}")
     cache = subprocess.run([uv(), "cache", "dir"], check=True, capture_output=True, text=True)
     environment = {
         "HOME": str(home),
         "USERPROFILE": str(home),
+        "TMPDIR": str(home / "tmp"),
         "XDG_CONFIG_HOME": str(home / ".config"),
         "XDG_CACHE_HOME": str(home / ".cache"),
         "GIT_CONFIG_GLOBAL": str(home / "gitconfig"),
@@ -65,10 +72,12 @@ def isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         for name, value in environment.items():
             patch.setenv(name, value)
         plumbum.local.env.update(environment)  # Copier's copy, taken when it was imported.
+        patch.setattr(tempfile, "tempdir", str(home / "tmp"))
         patch.delenv("VIRTUAL_ENV", raising=False)
         for name in [name for name in os.environ if name.startswith("AUTH0_")]:
             patch.delenv(name)
         yield
+    shutil.rmtree(home / "tmp", ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

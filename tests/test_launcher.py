@@ -143,13 +143,18 @@ def test_inside_another_work_tree_nothing_is_committed(small: Path, tmp_path: Pa
     assert not (tmp_path / "mono" / "api" / ".git").exists()
 
 
-def test_without_a_git_identity_the_missing_command_is_printed(small: Path, tmp_path: Path) -> None:
+def test_without_a_git_identity_the_two_commands_are_printed(small: Path, tmp_path: Path) -> None:
     (tmp_path / "gitconfig").write_text("[user]\n    useConfigOnly = true\n")
     environment = {"GIT_CONFIG_GLOBAL": str(tmp_path / "gitconfig")}
     done = run([*LAUNCHER, "project", "--template", small, *EXAMPLE], tmp_path, environment)
     assert done.returncode == 0, done.stdout
-    assert "not committed yet" in done.stdout
-    assert "cd project && git add --all && git commit -m Start" in done.stdout
+    said = done.stdout[done.stdout.index("not committed yet: git does not know who you are") :]
+    name, email, commit = [line.strip() for line in said.splitlines()[2:5]]
+    assert name.startswith("git config --global user.name ")
+    assert email.startswith("git config --global user.email ")
+    assert commit == "cd project && git add --all && git commit -m Start"
+    done = run(["sh", "-ec", f"{name}; {email}; {commit}"], tmp_path, environment)
+    assert done.returncode == 0, done.stdout
 
 
 # -------------------------------------------------------------------------------------- the set-up

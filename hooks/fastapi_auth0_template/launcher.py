@@ -36,6 +36,11 @@ from plumbum import ProcessExecutionError
 
 DISTRIBUTION = "fastapi-auth0-template"
 REFUSED, USAGE, MISSING, NOT_GREEN, NOT_SET_UP, INTERRUPTED = 1, 2, 3, 4, 5, 130
+IDENTITY = (
+    'git config --global user.name "Your Name"',
+    "git config --global user.email you@example.com",
+)
+COMMIT = "git add --all && git commit -m Start"
 SETUP = ["run", "scripts/tenant.py", "setup"]
 
 
@@ -269,8 +274,11 @@ def commit(destination: Path, here: str) -> None:
         command = ["git", "-C", str(destination), *arguments]
         done = subprocess.run(command, capture_output=True, encoding="utf-8")
         if done.returncode:
-            print(f"\nnot committed yet: {gist(done.stderr)}")
-            print(f"copier update needs a commit: {here} && git add --all && git commit -m Start")
+            unknown = not git(destination, "var", "GIT_COMMITTER_IDENT")
+            reason = "git does not know who you are" if unknown else gist(done.stderr)
+            print(f"\nnot committed yet: {reason}. copier update needs a commit:\n")
+            for step in [*(IDENTITY if unknown else ()), f"{here} && {COMMIT}"]:
+                print(f"  {step}")
             return
 
 
