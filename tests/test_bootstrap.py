@@ -9,7 +9,7 @@ import pexpect
 import pytest
 
 import bootstrap
-from support import EXAMPLE, ROOT, git, run
+from support import EXAMPLE, PYENV, ROOT, git, run
 
 CLEAR, DOWN, ENTER = "\x15", "\x1b[B", "\r"
 BASE = Path(getattr(sys, "_base_executable", sys.executable))  # Has pip; .venv has none.
@@ -77,6 +77,25 @@ def test_a_python_that_refuses_pip_install_is_enough(clone: Path, bare: dict[str
     assert "externally-managed-environment" in refused.stdout
     done = run(command("run", "-c", "import copier", python=DEBIAN), clone, bare)
     assert done.returncode == 0, done.stdout
+
+
+def test_the_oldest_python_at_hand_reserves_the_same_names(
+    clone: Path, bare: dict[str, str]
+) -> None:
+    """Of the oldest supported version, the lowest patch release: Debian 12 has 3.11.2."""
+    candidates = {DEBIAN, Path("/usr/bin/python3.11"), *PYENV.glob("versions/3.11.*/bin/python")}
+    versions = {patch_release(path): path for path in candidates if path.exists()}
+    supported = sorted(version for version in versions if version[:2] == (3, 11))
+    if not supported:
+        pytest.skip("no Python 3.11")
+    words = ["test", "-n", "0", "-q", "tests/test_questions.py", "-k", "shadowed"]
+    done = run(command(*words, python=versions[supported[0]]), clone, bare)
+    assert done.returncode == 0, done.stdout
+
+
+def patch_release(interpreter: Path) -> tuple[int, ...]:
+    done = run([interpreter, "-c", "import sys; print(*sys.version_info[:3])"], ROOT)
+    return tuple(map(int, done.stdout.split()))
 
 
 def test_at_a_terminal_the_questions_are_asked(

@@ -1,8 +1,6 @@
 """Every validator, with values that it has to take and values that it has to refuse and explain."""
 
-import keyword
 import re
-import sys
 import tomllib
 from importlib import metadata
 from pathlib import Path
@@ -13,7 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from support import AUTOMATIC, EXAMPLE, QUESTIONS, ROOT, refusal, render
+from support import AUTOMATIC, EXAMPLE, QUESTIONS, ROOT, python, refusal, render, run
 
 GOOD: dict[str, list[Any]] = {
     "project_name": [
@@ -297,15 +295,33 @@ def rendered_packages() -> set[str]:
 def test_no_dependency_can_be_shadowed() -> None:
     """Neither as a module nor, since the project is named after its package, as a distribution."""
     found = rendered_packages()
-    modules = metadata.packages_distributions().items()
-    names = {name for name, of in modules if found & {canonicalize_name(one) for one in of}}
-    names |= {name.replace("-", "_") for name in found}
+    names = {name.replace("-", "_") for name in found}.union(*map(modules_of, found))
     by_mistake = {"build", "docs", "py", "requirements", "wheelhouse"}  # top folders of a wheel
     assert missing(names - by_mistake) == set()
 
 
-def test_no_module_of_python_can_be_shadowed() -> None:
-    assert missing({*sys.stdlib_module_names, *keyword.kwlist, *keyword.softkwlist}) == set()
+def modules_of(package: str) -> set[str]:
+    """The top-level modules of an installed package, by its list of files.
+
+    `packages_distributions()` finds others in each patch release of Python. What only another
+    platform or Python installs is in the lock, and known by the name of the package.
+    """
+    try:
+        files = metadata.files(package) or []
+    except metadata.PackageNotFoundError:
+        return set()
+    code = [file for file in files if file.suffix in (".py", ".pyd", ".so")]
+    return {file.parts[0].split(".")[0] for file in code} - {"", "__pycache__"}
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13", "3.14"])
+def test_no_module_of_python_can_be_shadowed(version: str) -> None:
+    interpreter = python(version)
+    if not interpreter:
+        pytest.skip(f"no Python {version}")
+    code = "import keyword as k, sys; print(*sys.stdlib_module_names, *k.kwlist, *k.softkwlist)"
+    done = run([interpreter, "-c", code], ROOT)
+    assert missing(set(done.stdout.split())) == set()
 
 
 def missing(names: set[str]) -> set[str]:

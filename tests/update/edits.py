@@ -64,9 +64,13 @@ DEPLOY = """
 
 @dataclass(frozen=True)
 class Edit:
-    """What is put after a line ("" is the end), replaced, written whole and removed, by file."""
+    """What is put after a line ("" is the end), replaced, written whole and removed, by file.
+
+    From the releases in `conflicts`, an update leaves a conflict, which the check finds.
+    """
 
     name: str
+    conflicts: tuple[str, ...] = ()
     inserts: list[tuple[str, str, str]] = field(default_factory=list)
     replaces: list[tuple[str, str, str]] = field(default_factory=list)
     writes: dict[str, str] = field(default_factory=dict)
@@ -124,6 +128,7 @@ EDITS = [
     ),
     Edit(
         "the wiring changed",
+        conflicts=("v0.1.0", "v0.2.0", "v0.3.0"),  # where an import was added, the template did too
         inserts=[
             (
                 "src/my_api/main.py",
@@ -167,7 +172,7 @@ EDITS = [
     ),
     Edit(".gitignore extended", inserts=[(".gitignore", "", "*.sqlite\n")]),
     Edit("README rewritten", writes={"README.md": "# Orders\n\nWhat this API does for us.\n"}),
-    Edit("template files deleted", removes=["tests/auth/test_dpop.py", ".pre-commit-config.yaml"]),
+    Edit("template files deleted", removes=["scripts/demo.py", ".pre-commit-config.yaml"]),
     Edit(
         "the example deleted",
         removes=["src/my_api/routes/messages.py"],
@@ -183,6 +188,7 @@ EDITS = [
     ),
     Edit(
         "a fixture added to a file of the template",
+        conflicts=("v0.1.0", "v0.2.0", "v0.3.0"),  # its end has moved to tests/auth/
         inserts=[
             (
                 "tests/conftest.py",

@@ -1,8 +1,9 @@
 """The releases that projects are updated between: real ones, the working tree, and one made here.
 
 The template of these tests is a clone with a tag for each: those of the repository, or, where it
-has no tags, the last commit of each version that pyproject.toml has told; then WORKING, the working
-tree as it is; then NEXT, which changes every file of the template (next_release.py).
+has no tags, the commits named "Release X" and the last commit of each other version in the history
+of pyproject.toml; then WORKING, the working tree as it is; then NEXT, which changes every file of
+the template (next_release.py).
 """
 
 import re
@@ -25,7 +26,7 @@ def releases() -> dict[str, str]:
     if not has_history():
         return {}
     tagged = {tag: tag for tag in git(ROOT, "tag", "--merged", "HEAD").split() if is_release(tag)}
-    known = ended_versions() | tagged or {"v0.0.0": "HEAD"}
+    known = ended_versions() | named_releases() | tagged or {"v0.0.0": "HEAD"}
     return {tag: known[tag] for tag in sorted(known, key=number)}
 
 
@@ -41,6 +42,15 @@ def is_release(tag: str) -> bool:
 
 def number(tag: str) -> list[int]:
     return [int(part) for part in tag.removeprefix("v").split(".")]
+
+
+def named_releases() -> dict[str, str]:
+    """The commits whose subject is "Release X"."""
+    log = git(
+        ROOT, "log", "--first-parent", "--format=%H %s", "--extended-regexp", "--grep=^Release "
+    )
+    found = re.findall(r"(?m)^(\w+) Release (\d+\.\d+\.\d+)$", log)
+    return {f"v{version}": commit for commit, version in found}
 
 
 def ended_versions() -> dict[str, str]:
