@@ -41,7 +41,11 @@ def make_template(folder: Path, test: str = GREEN, set_up_code: int = 0) -> Path
         path = folder / "template" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    for name in ("copier.yml", "reserved-names.txt", "template/{{ _copier_conf.answers_file }}.jinja"):
+    for name in (
+        "copier.yml",
+        "reserved-names.txt",
+        "template/{{ _copier_conf.answers_file }}.jinja",
+    ):
         shutil.copy(ROOT / name, folder / name)
     env = "{% if auth0_setup == 'manual' %}.env{% endif %}.jinja"
     shutil.copy(ROOT / "template" / env, folder / "template" / env)
