@@ -107,9 +107,8 @@ def test_domain_and_audience_are_in_no_source(
         for path in files_of(project)
         if any(value in path.read_text(encoding="utf-8") for value in (domain, audience))
     }
-    assert named == (
-        {".env", ".copier-answers.yml"} if mode == "manual" else {".copier-answers.yml"}
-    )
+    expected = {".copier-answers.yml", ".env.example"}
+    assert named == expected | ({".env"} if mode == "manual" else set())
 
 
 def test_env_is_ignored_and_its_example_is_not(project: Path) -> None:

@@ -90,9 +90,7 @@ class Tenant:
 
     # ------------------------------------------------------------------------------- tokens
 
-    def token(
-        self, *grants: str, fault: str | None = None, header: Json | None = None, **claims: object
-    ) -> str:
+    def token(self, *grants: str, fault: Any = None, header: Any = None, **claims: Any) -> str:
         """An access token with these grants; `header` and `claims` replace members or OMIT them."""
         now = int(time.time())
         payload: Json = {
@@ -151,8 +149,11 @@ class Tenant:
         r, s = decode_dss_signature(ec_key(key).sign(text.encode(), ec.ECDSA(SHA256())))
         return f"{text}.{base64url(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}"
 
-    def auth(self, *grants: str, dpop: bool | None = None, **token: Any) -> "TokenAuth":
-        """For a request: Bearer, or DPoP if the API requires it; `dpop` chooses."""
+    def auth(self, *grants: str, dpop: Any = None, **token: Any) -> "TokenAuth":
+        """For a request: Bearer, or DPoP if the API requires it; `dpop=True` or `False` chooses.
+
+        A claim that is no Python name: `auth(**{"https://example.com/roles": ["admin"]})`.
+        """
         if dpop if dpop is not None else self.dpop_required:
             return TokenAuth(self, self.bound_token(*grants, **token), dpop=True)
         return TokenAuth(self, self.token(*grants, **token), dpop=False)

@@ -6,11 +6,14 @@ A module whose name begins with an underscore is left out.
 import pkgutil
 from importlib import import_module
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 
 def include_all(app: FastAPI) -> None:
     """Include the `router` of each module of this folder, in the order of their names."""
     for name in sorted(module.name for module in pkgutil.iter_modules(__path__)):
         if not name.startswith("_"):
-            app.include_router(import_module(f"{__name__}.{name}").router)
+            module = import_module(f"{__name__}.{name}")
+            if not isinstance(getattr(module, "router", None), APIRouter):
+                raise TypeError(f"{module.__file__} has no router: add one, or call it _{name}.py")
+            app.include_router(module.router)

@@ -1,0 +1,119 @@
+"""What owners add and where they run it: a project's tests go on, or say what to do."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from support import render, run
+
+PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist"]
+SHORT = ["tests/auth/test_inventory.py", "tests/auth/test_settings.py", "tests/test_routes.py"]
+TEXT_ROUTE = '''
+"""/api/text: answers text, which its document does not say."""
+
+from fastapi import APIRouter, Response
+
+router = APIRouter(prefix="/api/text", tags=["public"])
+
+
+@router.get("")
+async def text() -> Response:
+    return Response("text", 418, media_type="text/plain")
+'''
+CLAIM = """
+from memory_tenant import Tenant
+
+
+def test_a_claim(tenant: Tenant) -> None:
+    assert tenant.auth(**{"https://example.com/roles": ["admin"]})
+    assert tenant.token(**{"https://example.com/roles": ["admin"]})
+"""
+PLUGIN = """
+import warnings
+
+
+def pytest_configure() -> None:
+    warnings.warn("a plugin of the owner's warns", DeprecationWarning, stacklevel=1)
+"""
+OWN_WARNING = """
+import warnings
+
+
+def test_own() -> None:
+    warnings.warn("what the owner can mend", DeprecationWarning, stacklevel=1)
+"""
+
+
+@pytest.fixture
+def project(plain_template: Path, tmp_path: Path) -> Path:
+    return render(plain_template, tmp_path / "project")
+
+
+def add(project: Path, path: str, text: str) -> None:
+    (project / path).write_text(text, encoding="utf-8")
+
+
+def outcome(project: Path, *paths: str, **values: str) -> tuple[int, str]:
+    done = run([*PYTEST, *paths], project, {"PYTHONPATH": "src", **values})
+    return done.returncode, done.stdout
+
+
+def test_a_route_module_without_a_router_is_named(project: Path) -> None:
+    add(project, "src/my_api/routes/helpers.py", '"""No routes here."""\n')
+    said = outcome(project, "tests/auth/test_inventory.py")[1]
+    assert "helpers.py has no router: add one, or call it _helpers.py" in said
+
+
+def test_a_route_that_answers_text_gets_a_hint(project: Path) -> None:
+    add(project, "src/my_api/routes/text.py", TEXT_ROUTE)
+    code, said = outcome(project, "tests/test_routes.py")
+    assert code == 1
+    assert "response_class=PlainTextResponse" in said
+
+
+def test_a_claim_with_a_url_as_its_name_passes_mypy(project: Path) -> None:
+    add(project, "tests/test_claim.py", CLAIM)
+    done = run([sys.executable, "-m", "mypy", "tests/test_claim.py"], project)
+    assert done.returncode == 0, done.stdout
+    assert outcome(project, "tests/test_claim.py")[0] == 0
+
+
+def test_a_warning_is_an_error_only_where_the_owner_can_mend_it(project: Path) -> None:
+    add(project, "tests/noisy_plugin.py", PLUGIN)
+    code, said = outcome(project, "-p", "noisy_plugin", SHORT[0])
+    assert code == 0, said
+    add(project, "tests/test_own.py", OWN_WARNING)
+    assert outcome(project, "tests/test_own.py")[0] == 1
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"PYTHONOPTIMIZE": "1"},
+        {"PYTHONSAFEPATH": "1"},
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        {"PYTHONWARNDEFAULTENCODING": "1"},
+        {"DATABASE_URL": "poison", "CORS_ORIGINS": "poison", "AUTH0_DPOP": "poison"},
+    ],
+    ids=lambda values: next(iter(values)),
+)
+def test_a_project_is_green_in_odd_environments(project: Path, values: dict[str, str]) -> None:
+    for path in ("src/my_api/scopes.py", "auth0/tenant.yaml"):
+        text = (project / path).read_text(encoding="utf-8")
+        assert "Read messages" in text
+        add(project, path, text.replace("Read messages", "Nachrichten ändern"))
+    with (project / "src/my_api/settings.py").open("a", encoding="utf-8") as settings:
+        settings.write("\n    database_url: str\n")
+    add(project, "tests/settings.env", "DATABASE_URL=sqlite://\n")
+    code, said = outcome(project, *SHORT, **values)
+    assert code == 0, said
+
+
+def test_a_setting_of_the_owners_without_a_value_for_tests_is_named(project: Path) -> None:
+    with (project / "src/my_api/settings.py").open("a", encoding="utf-8") as settings:
+        settings.write("\n    database_url: str\n")
+    said = outcome(project, "tests/test_routes.py")[1]
+    assert "DATABASE_URL is missing: see " in said
+    assert "settings.env" in said
+    assert "ValidationError" not in said
