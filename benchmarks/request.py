@@ -57,6 +57,7 @@ async def measure(rounds: int) -> dict[str, list[float]]:
         apps = {name: APPS[app](tenant, tenant.fetch) for name, app in ROWS.items()}
         for app in apps.values():
             await stack.enter_async_context(app.router.lifespan_context(app))
+        await asyncio.sleep(0.1)  # the keys are fetched in the background
         for number in range(rounds + 1):
             for name in random.sample(list(ROWS), len(ROWS)):
                 source = new if name in (NEW, AT_HAND) else tokens[name]
@@ -89,8 +90,8 @@ def report(times: dict[str, list[float]]) -> None:
         rows.append([name, f"{median:.1f}", f"{low:.1f} - {high:.1f}", f"{ratios[name]:.2f}"])
     print_table(["CPU time of a request", "median us", "10 % - 90 %", "x open"], rows)
     print_targets(
-        Target(f"{REPEATED}, to the open route", ratios[REPEATED], 1.5, " x"),
-        Target(f"{NEW}, to the open route", ratios[NEW], 3.0, " x"),
+        Target(f"{REPEATED}, to the open route", ratios[REPEATED], 1.35, " x"),
+        Target(f"{NEW}, to the open route", ratios[NEW], 3.5, " x"),
     )
 
 

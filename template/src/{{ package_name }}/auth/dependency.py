@@ -5,7 +5,7 @@ at any level: application, router, decorator, parameter, or a dependency around 
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from typing import Any
 
 from fastapi.dependencies.models import Dependant
@@ -32,7 +32,8 @@ class RequireAuth:
     async def __call__(
         self, connection: HTTPConnection, stated: SecurityScopes = NONE_STATED
     ) -> Claims:
-        return await self.check(connection.scope, self.scopes.union(stated.scopes))
+        needed = self.scopes.union(stated.scopes) if stated.scopes else self.scopes
+        return await self.check(connection.scope, needed)
 
     async def check(self, scope: Scope, needed: frozenset[str]) -> Claims:
         """Return the claims of the request's token, or raise Refused."""
@@ -83,7 +84,7 @@ class TokenFirst:
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         asked = False
 
         async def checked_receive() -> Message:
@@ -93,7 +94,7 @@ class TokenFirst:
                 asked = True
             return await receive()
 
-        await self.app(scope, checked_receive if scope["type"] == "http" else receive, send)
+        return self.app(scope, checked_receive if scope["type"] == "http" else receive, send)
 
 
 class RefusalFirst:
@@ -106,7 +107,7 @@ class RefusalFirst:
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         replaced = False
 
         async def checked_send(message: Message) -> None:
@@ -122,7 +123,7 @@ class RefusalFirst:
                 await send(message)
 
         has_body = scope.get("method", "GET") not in ("GET", "HEAD")
-        await self.app(scope, receive, checked_send if has_body else send)
+        return self.app(scope, receive, checked_send if has_body else send)
 
 
 async def ask_guards(scope: Scope) -> None:
