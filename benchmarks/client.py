@@ -23,10 +23,10 @@ class Answer:
     seconds: float
 
 
-def raw_request(token: str) -> bytes:
-    return (
-        f"GET {PATH} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
-    )
+def raw_request(token: str, path: str = PATH, proof: str = "") -> bytes:
+    """A request with a Bearer token, or with a DPoP token and its proof."""
+    scheme = f"DPoP: {proof}\r\nAuthorization: DPoP" if proof else "Authorization: Bearer"
+    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{scheme} {token}\r\n\r\n".encode()
 
 
 async def connect(port: int, count: int) -> "asyncio.Queue[Connection]":
@@ -37,18 +37,20 @@ async def connect(port: int, count: int) -> "asyncio.Queue[Connection]":
     return pool
 
 
-async def ask(port: int, pool: "asyncio.Queue[Connection]", token: str, due: float) -> Answer:
+async def ask(port: int, pool: "asyncio.Queue[Connection]", request: bytes, due: float) -> Answer:
     """Send one request over a free connection."""
     reader, writer = await pool.get()
     try:
         async with asyncio.timeout(PATIENCE):
-            writer.write(raw_request(token))
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+            writer.write(request)
+            head = (await reader.readuntil(b"\r\n\r\n")).lower()
+            length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
             await reader.readexactly(length)
         status = int(head.split(b" ", 2)[1])
+        closed = b"connection: close" in head
     except (OSError, EOFError, TimeoutError):
-        status = 0
+        status, closed = 0, True
+    if closed:
         writer.close()
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
     answer = Answer(status, time.perf_counter() - due)
@@ -66,5 +68,5 @@ async def ask_at_rate(
     for number, token in enumerate(tokens):
         due = begin + number / rate
         await asyncio.sleep(due - time.perf_counter())
-        asking.append(asyncio.create_task(ask(port, pool, token, due)))
+        asking.append(asyncio.create_task(ask(port, pool, raw_request(token), due)))
     return await asyncio.gather(*asking)

@@ -14,7 +14,7 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-from client import Answer, ask, ask_at_rate, connect
+from client import Answer, ask, ask_at_rate, connect, raw_request
 from harness import Target, percentile, print_table, print_targets, rendered_project, say_where
 from servers import Options, Server, served
 from tls_tenant import TlsTenant, tls_tenant
@@ -92,7 +92,7 @@ async def first_answer(server: Server, token: str) -> None:
     """Wait for the keys to be at hand."""
     pool = await connect(server.port, 1)
     for _ in range(50):
-        if (await ask(server.port, pool, token, time.perf_counter())).status == 200:
+        if (await ask(server.port, pool, raw_request(token), time.perf_counter())).status == 200:
             return
         await asyncio.sleep(0.2)
     raise SystemExit("the application does not let a valid token in")
