@@ -14,6 +14,7 @@ from .dependency import RefusalFirst, TokenFirst, answer
 from .guard import Guard
 from .refusals import Refused
 from .settings import AuthSettings
+from .telemetry import NoQuery
 
 
 def protect(app: FastAPI, guard: Guard, scopes: type[StrEnum]) -> None:
@@ -23,6 +24,7 @@ def protect(app: FastAPI, guard: Guard, scopes: type[StrEnum]) -> None:
     app.add_exception_handler(Refused, answer)
     app.add_exception_handler(RequestValidationError, invalid_request)
     app.add_middleware(TokenFirst)
+    app.add_middleware(NoQuery)
     build = app.build_middleware_stack
 
     def build_middleware_stack() -> ASGIApp:

@@ -23,6 +23,7 @@ from fastapi_plugin import CacheAdapter
 
 from .refusals import Refused, warn
 from .settings import cannot_start
+from .telemetry import failed_refreshes, issuers
 
 FRESH = 300.0  # a key that Auth0 revokes is trusted no longer than this, while Auth0 answers
 STALE = 86_400.0  # in an outage: what Auth0 allows caches (stale-if-error), and a token's life
@@ -65,10 +66,15 @@ class Issuer:
         self.fetched = self.failed = self.missed = NEVER
         self.missing = ""  # the key id that the last fetch did not find
         self.task: asyncio.Task[None] | None = None
+        issuers.add(self)
+
+    def age(self) -> float:
+        """Seconds since the keys were fetched; infinity if they never were."""
+        return self.clock() - self.fetched
 
     def usable(self) -> bool:
         """Whether there are keys, and they are not too old."""
-        return self.clock() - self.fetched < STALE
+        return self.age() < STALE
 
     async def find(self, kid: str) -> None:
         """Return when the key is there; raise Refused if there is none, or keys cannot be had."""
@@ -108,6 +114,7 @@ class Issuer:
             keys = usable_keys(await self.fetch(jwks_uri))
         except Exception as error:
             self.failed = self.clock()
+            failed_refreshes.add(1)
             warn(log, f"The signing keys of {self.url} could not be fetched: {error!r:.500}")
             return
         self.fetched, self.failed = self.clock(), NEVER
@@ -128,8 +135,8 @@ class Keys(CacheAdapter):  # type: ignore[misc]
         self, domains: Iterable[str], fetch: Fetch | None, changed: Callable[[], None]
     ) -> None:
         self.http = None if fetch else http_client(domains)
-        issuers = [Issuer(domain, fetch or self._get, changed) for domain in domains]
-        self.issuers = {issuer.url: issuer for issuer in issuers}
+        listed = [Issuer(domain, fetch or self._get, changed) for domain in domains]
+        self.issuers = {issuer.url: issuer for issuer in listed}
 
     async def _get(self, url: str) -> Json:
         assert self.http is not None  # noqa: S101
