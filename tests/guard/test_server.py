@@ -47,9 +47,7 @@ def tokens(tenant: Any) -> Iterator[bytes]:
     yield from (segment([]) + b".e30.AAAA", segment(None) + b".bnVsbA.AAAA")
 
 
-def test_hostile_tokens_are_refused_and_not_quoted(
-    address: tuple[str, int], tenant: Any
-) -> None:
+def test_hostile_tokens_are_refused_and_not_quoted(address: tuple[str, int], tenant: Any) -> None:
     for token in tokens(tenant):
         for scheme in [b"Bearer ", b"DPoP "]:
             answer = ask(address, b"Authorization: " + scheme + token, b"DPoP: " + token)

@@ -5,8 +5,7 @@ In a route, `Depends(auth0.require_auth())` requires any valid access token, and
 token's `Claims`. Importing this package reads and fetches nothing.
 
 To read it in the order of a request: `dependency`, `guard`, `token`, `keys`, `dpop` (unless DPoP is
-off), `refusals`, `telemetry`. Then what an application is given at start: `install`, `openapi`,
-`settings`.
+off), `refusals`. Then what an application is given at start: `install`, `openapi`, `settings`.
 """
 
 import warnings

@@ -16,7 +16,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .guard import Guard, presented
 from .refusals import Refused, response_to
-from .telemetry import refusals
 from .token import Claims
 
 SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 3.3
@@ -160,5 +159,4 @@ async def answer(connection: HTTPConnection, refused: Exception) -> Response:
         path = scope.get("root_path", "") + getattr(matched(scope), "path", "?")
         route = f"{scope.get('method', 'WEBSOCKET')} {path}"
         guard.log.write(refused, route, header, payload)
-        refusals.add(1, {"reason": refused.reason})
     return response_to(refused, guard.settings.dpop, scheme)

@@ -12,18 +12,19 @@ import json
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 from urllib.request import getproxies, proxy_bypass
+from weakref import WeakSet
 
 import httpx
 from authlib.jose import RSAKey
 from fastapi_plugin import CacheAdapter
+from opentelemetry.metrics import CallbackOptions, Observation, get_meter
 
 from .refusals import Refused, warn
 from .settings import cannot_start
-from .telemetry import failed_refreshes, issuers
 
 FRESH = 300.0  # a key that Auth0 revokes is trusted no longer than this, while Auth0 answers
 STALE = 86_400.0  # in an outage: what Auth0 allows caches (stale-if-error), and a token's life
@@ -39,6 +40,10 @@ CERTIFICATE_FILES = ("SSL_CERT_FILE", "SSLKEYLOGFILE")
 Json = dict[str, Any]
 Fetch = Callable[[str], Awaitable[Json]]
 log = logging.getLogger(__name__)
+meter = get_meter(__package__)
+FAILURES = meter.create_counter(
+    "auth.keys.failed_refreshes", unit="{fetch}", description="Fetches of signing keys that failed"
+)
 
 
 class LoadedKey(dict[str, Any], RSAKey):  # type: ignore[misc]
@@ -66,7 +71,7 @@ class Issuer:
         self.fetched = self.failed = self.missed = NEVER
         self.missing = ""  # the key id that the last fetch did not find
         self.task: asyncio.Task[None] | None = None
-        issuers.add(self)
+        ISSUERS.add(self)
 
     def age(self) -> float:
         """Seconds since the keys were fetched; infinity if they never were."""
@@ -114,7 +119,7 @@ class Issuer:
             keys = usable_keys(await self.fetch(jwks_uri))
         except Exception as error:
             self.failed = self.clock()
-            failed_refreshes.add(1)
+            FAILURES.add(1)
             warn(log, f"The signing keys of {self.url} could not be fetched: {error!r:.500}")
             return
         self.fetched, self.failed = self.clock(), NEVER
@@ -123,6 +128,21 @@ class Issuer:
         if keys != self.keys:
             self.keys = keys
             self.changed()
+
+
+ISSUERS: WeakSet[Issuer] = WeakSet()
+
+
+def oldest(_: CallbackOptions) -> Iterator[Observation]:
+    """Observe the age of the oldest keys; nothing before any were fetched."""
+    ages = [issuer.age() for issuer in ISSUERS if issuer.fetched > NEVER]
+    if ages:
+        yield Observation(max(ages))
+
+
+meter.create_observable_gauge(
+    "auth.keys.age", [oldest], unit="s", description="Time since the oldest signing keys came"
+)
 
 
 class Keys(CacheAdapter):  # type: ignore[misc]

@@ -18,6 +18,7 @@ from typing import Any
 
 from fastapi import HTTPException
 from fastapi.responses import JSONResponse
+from opentelemetry.metrics import get_meter
 
 RETRY_AFTER = 5  # seconds
 ALGS = 'algs="ES256"'  # what the SDK accepts for DPoP proofs
@@ -53,6 +54,11 @@ HINTS = {  # for the log: what somebody probably forgot
     "bound_token": "a sender-constrained token came as Bearer; AUTH0_DPOP says what is accepted",
     "store_unavailable": "REDIS_URL does not answer, or is not set and the memory is full",
 }
+
+
+COUNTER = get_meter(__package__).create_counter(
+    "auth.refusals", unit="{request}", description="Refused requests, by reason"
+)
 
 
 class Refused(HTTPException):
@@ -104,7 +110,8 @@ class RefusalLog:
     def write(
         self, refused: Refused, route: str, header: Mapping[str, Any], claims: Mapping[str, Any]
     ) -> None:
-        """Log one refusal; `header` and `claims` are what the token says, verified or not."""
+        """Count and log one refusal; `header` and `claims` are what the token says, verified or not."""
+        COUNTER.add(1, {"reason": refused.reason})
         reason, cause, now = refused.reason, refused.__cause__, self.clock()
         start, count = self.windows.get(reason, (now, 0))
         suppressed = 0
