@@ -1,6 +1,6 @@
 """What `copier update` of the example project costs, against a copy of it in the same run.
 
-    python3 hooks/bootstrap.py run benchmarks/update.py [--rounds 15]
+    python3 hooks/bootstrap.py run benchmarks/update_cost.py [--rounds 15]
 
 Target: at most 2.3 times. The two take turns, so a busy machine slows them alike; the ratio is the
 median of the ratios within a round. The release that is updated to changes one file in five. Python
