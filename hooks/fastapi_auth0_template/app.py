@@ -7,14 +7,13 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
-from . import commands
 from .console import Console
 from .model import Options
 from .problems import Interrupted, OutputLost, Problem, Unexpected
@@ -34,11 +33,6 @@ Exit codes
 """
 USAGE, INTERRUPTED = 64, 130
 UNHEARD = (errno.EPIPE, errno.ENOSPC, errno.EIO)  # nobody reads, or a full disk behind >
-COMMANDS: Mapping[str, Callable[[Options, Console], int]] = {
-    "setup": commands.setup,
-    "doctor": commands.doctor,
-    "token": commands.token,
-}
 cli = typer.Typer(
     name="fastapi-auth0-template",
     help="Make a FastAPI project with Auth0, set up its tenant, find what makes tokens fail.",
@@ -89,7 +83,7 @@ def _bounded(options: Options, *, catch_signals: bool) -> int:
     if catch_signals:
         _catch_signals(options, console)
     try:
-        code = COMMANDS[options.command](options, console)
+        code = _command(options.command)(options, console)
     except Problem as problem:
         code = _failed(options, console, problem)
     except (KeyboardInterrupt, EOFError):  # at a question
@@ -99,6 +93,13 @@ def _bounded(options: Options, *, catch_signals: bool) -> int:
     if options.json:
         console.as_json(options.command, code)
     return code
+
+
+def _command(name: str) -> Callable[[Options, Console], int]:
+    """Return the function of a command; the others are not loaded."""
+    module = importlib.import_module(f".commands.{name}", __package__)
+    found: Callable[[Options, Console], int] = getattr(module, name)
+    return found
 
 
 def _failed(options: Options, console: Console, problem: Problem) -> int:

@@ -17,6 +17,7 @@ from .problems import BadProject, EnvFault
 from .text import protect_settings
 
 TEMPORARY = ".env.new-"
+PLACEHOLDER = "https://api.example.com"  # in .env.example, where it is not the answer
 NO_SPACE = (errno.ENOSPC, errno.EFBIG)
 PRIVATE = "make it readable by you only (mode 0600)"
 
@@ -67,8 +68,8 @@ def load(root: Path, env: EnvFile | None = None) -> Project:
     text = {key: str(value) for key, value in _answers(root / ".copier-answers.yml").items()}
     example = read_env(root / ".env.example").values
     placeholders = {"AUTH0_DOMAIN": example.get("AUTH0_DOMAIN", "")}
-    if text.get("auth0_audience") != example.get("AUTH0_AUDIENCE"):
-        placeholders["AUTH0_AUDIENCE"] = example.get("AUTH0_AUDIENCE", "")
+    if text.get("auth0_audience") != PLACEHOLDER:
+        placeholders["AUTH0_AUDIENCE"] = PLACEHOLDER
     env = env or read_env(root / ".env")
     protect_settings(env.values)
     return Project(root, env, text, placeholders)

@@ -14,9 +14,7 @@ import urllib.parse
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, TypeVar
-from urllib.request import getproxies, proxy_bypass
 
 from ..model import Json, Patience
 from ..problems import (
@@ -177,6 +175,8 @@ def client(host: str, patience: Patience) -> "httpx.Client":
 
     httpx cannot read a NO_PROXY with an IPv6 network, so the standard library does.
     """
+    from urllib.request import getproxies, proxy_bypass
+
     import httpx
 
     proxies = getproxies()
@@ -259,6 +259,8 @@ def _call(
 
 
 def _ahead(date: str) -> float | None:
+    from email.utils import parsedate_to_datetime
+
     with suppress(ValueError, TypeError):
         return parsedate_to_datetime(date).timestamp() - time.time()
     return None
