@@ -18,7 +18,7 @@ from .console import Console
 from .model import Options
 from .problems import Interrupted, OutputLost, Problem, Unexpected
 from .tenant import process
-from .text import protect_settings
+from .text import protect_settings, redacted
 
 EXIT_CODES = """\
 Exit codes
@@ -62,7 +62,9 @@ def run(argv: Sequence[str], *, catch_signals: bool = False) -> int:
 
 
 def new(argv: Sequence[str] | None = None) -> int:
-    """Make a project."""
+    """Make a project; its questions restore the terminal when an exception ends them."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     launcher = importlib.import_module(".launcher", __package__)
     return int(launcher.main(argv))
 
@@ -71,7 +73,7 @@ def _wrong_usage(message: str, context: typer.Context | None) -> int:
     with suppress(OSError):
         if context:
             print(context.get_usage(), file=sys.stderr)
-        print(f"error: {message}", file=sys.stderr)
+        print(f"error: {redacted(message)}", file=sys.stderr)
     return USAGE
 
 

@@ -18,7 +18,7 @@ from .problems import BadProject
 
 AUDIENCE = "AUTH0_AUDIENCE"
 KEYWORD = re.compile(r"##(\w+)##|@@(\w+)@@")
-DEPTH, SIZE = 20, 100_000  # of nested lists and mappings; of nodes, aliases followed
+DEPTH, SIZE = 60, 100_000  # of nested lists and mappings; of nodes, aliases followed
 BYTES = 4_000_000
 SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,280}")  # RFC 6749 3.3
 LIFETIME = 2_592_000  # seconds: 30 days
@@ -117,6 +117,10 @@ def _check_depth(text: str, path: Path) -> None:
 
 def _items(node: yaml.MappingNode, path: Path) -> list[yaml.MappingNode]:
     listed = _member(node, "resourceServers")
+    twice = [key for key, _ in node.value if getattr(key, "value", "") == "resourceServers"][1:]
+    if twice:
+        line = twice[0].start_mark.line + 1
+        raise BadProject(f"{path}, line {line}: resourceServers is there twice")
     if not isinstance(listed, yaml.SequenceNode):
         raise BadProject(f"{path}: it has no list resourceServers")
     for item in listed.value:
@@ -282,8 +286,10 @@ def _written(value: Any) -> str:
 
 def _members(**checks: Callable[[Any], str | None]) -> Callable[[Any], str | None]:
     def check(value: Any) -> str | None:
+        if value is None:  # takes the property away
+            return None
         if not isinstance(value, dict):
-            return "is a mapping"
+            return "it is a mapping"
         for name, inner in value.items():
             if fault := checks.get(name, _plain)(inner):
                 return f"{name}: {fault}"

@@ -76,10 +76,10 @@ def load(root: Path, env: EnvFile | None = None) -> Project:
 
 
 def _answers(path: Path) -> Json:
+    if not path.is_file():
+        return {}
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
     except (yaml.YAMLError, ValueError, OSError, RecursionError) as error:
         detail = " ".join(str(error).split())
         raise BadProject(f"{path}: it cannot be read: {detail}") from None

@@ -122,3 +122,22 @@ def test_scopes_of_any_language_are_described(machine: Machine) -> None:
     path.write_text(text, encoding="utf-8")
     assert machine.run("setup", "--yes", PYTHONUTF8="0", LANG="C", LC_ALL="C").code == 0
     assert machine.tenant.apis(AUDIENCE)[0]["scopes"][0]["description"].endswith("読む")
+
+
+def test_resource_servers_twice(machine: Machine) -> None:
+    machine.use("api")
+    path = machine.project / "auth0" / "tenant.yaml"
+    path.write_text(f"{path.read_text(encoding='utf-8')}resourceServers: []\n", encoding="utf-8")
+    done = machine.run("setup", "--yes")
+    assert done.code == 3
+    done.says("resourceServers is there twice")
+
+
+def test_null_takes_a_property_away(machine: Machine) -> None:
+    machine.use("api")
+    machine.tenant.add_api(AUDIENCE, proof_of_possession={"mechanism": "dpop", "required": True})
+    path = machine.project / "auth0" / "tenant.yaml"
+    text = f"{path.read_text(encoding='utf-8')}    proof_of_possession: null\n"
+    path.write_text(text, encoding="utf-8")
+    assert machine.run("setup", "--yes").code == 0
+    assert machine.tenant.apis(AUDIENCE)[0]["proof_of_possession"] is None

@@ -86,3 +86,19 @@ def test_a_known_secret_is_hidden_in_every_spelling() -> None:
 def test_settings_are_secret_by_their_names() -> None:
     text.protect_settings({"MAIL_PASSWORD": "hunter2hunter2", "AUTH0_TOKEN_DIALECT": "at_profile"})
     assert text.redacted("hunter2hunter2 at_profile") == "(hidden) at_profile"
+
+
+def test_a_wrong_command_line_quotes_no_token(machine: Machine) -> None:
+    done = machine.run("setup", "--timeout", "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln")
+    assert done.code == 64
+    assert "eyJ" not in done.said
+
+
+def test_blanks_around_the_secret_of_the_test_application(machine: Machine) -> None:
+    machine.use("api")
+    assert machine.setup().code == 0
+    machine.environment.clear()
+    secret = machine.settings()["AUTH0_TEST_CLIENT_SECRET"]
+    text = machine.env_file.read_text(encoding="utf-8").replace(secret, f"' {secret} '")
+    machine.env_file.write_text(text, encoding="utf-8")
+    assert machine.run("token").code == 0

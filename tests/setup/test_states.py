@@ -22,7 +22,7 @@ DOCTOR = ("doctor", "--json", "--via", "cli")
 SECONDS = 30  # for a busy machine; nothing waits for the minute that a call may take
 OWN_ENV = "# mine\nOTHER='1'  # kept\n"
 VERSIONS = {version: version for version in ("1.17.0", "1.27.2", "1.31.0", "1.32.0", "1.33.0")}
-VERSIONS["next"] = "1.34.0"
+VERSIONS |= {"next": "1.34.0", "newest": "1.37.0"}
 READ_ONLY = frozenset(scope for scope in ALL_SCOPES if scope.startswith("read:"))
 
 
@@ -336,7 +336,7 @@ def stored(home: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("name", VERSIONS)
 def test_every_version_sets_up(machine: Machine, name: str) -> None:
-    machine.install(version=VERSIONS[name], envelope=name == "next")
+    machine.install(version=VERSIONS[name], envelope=name in ("next", "newest"))
     machine.log_in()
     done = machine.setup("--via", "cli")
     assert done.code == 0, done

@@ -7,7 +7,7 @@ from ..declared import declared_api
 from ..model import COMMAND, Options, Patience
 from ..problems import MissingSetting
 from ..project import load
-from ..tenant.test_token import Client, cached_token
+from ..tenant.test_token import Client, cached_token, credential
 from ..values import domain_fault
 
 
@@ -24,7 +24,9 @@ def token(options: Options, console: Console) -> int:
         raise MissingSetting(
             f"not set: {', '.join(missing)}", f"Run `{COMMAND} setup --test-app` first."
         )
-    domain, audience, client_id, secret = needed.values()
+    domain, audience = needed["AUTH0_DOMAIN"], needed["AUTH0_AUDIENCE"]
+    client_id = credential(needed, "AUTH0_TEST_CLIENT_ID")
+    secret = credential(needed, "AUTH0_TEST_CLIENT_SECRET")
     if fault := domain_fault(domain):
         raise MissingSetting(f"the tenant {domain!r}: {fault}", "Give another one.")
     dpop = project.setting("AUTH0_DPOP", os.environ) or project.answers.get("dpop", "")

@@ -56,9 +56,14 @@ def stop() -> None:
 
 def login(command: Sequence[str]) -> None:
     """Let the user log in, at their terminal and pace; the next call shows whether it worked."""
-    subprocess.run(
-        [_executable(), *command[1:]], env=child_environment(), cwd=_folder(), check=False
+    process = subprocess.Popen(
+        [_executable(), *command[1:]], env=child_environment(), cwd=_folder()
     )
+    _running.append(process)  # a signal that ends us ends it too
+    try:
+        process.wait()
+    finally:
+        _running.remove(process)
 
 
 def child_environment(
