@@ -34,6 +34,10 @@ ROOT = Path(__file__).resolve().parents[1]
 UV_VERSION = "0.13.9"
 OLDEST_UV = (0, 10)  # older ones ignore `exclude-newer` and the floors of a project
 COMPILE = ["pip", "compile", "--quiet", "--universal", "--python-version", "3.11"]
+TOOL = (  # the tool of this clone, without a path that the commands it runs would inherit
+    f"import sys; sys.path.insert(0, {str(ROOT / 'hooks')!r});"
+    " from fastapi_auth0_template.__main__ import main; main()"
+)
 MISSING = 3
 INTERRUPTED = 130
 FIXES = [["ruff", "check", "--fix-only", "--quiet"], ["ruff", "format", "--quiet"]]
@@ -89,7 +93,7 @@ def python_arguments(command: str, rest: list[str]) -> list[str]:
     if "--defaults" in rest or not sys.stdin.isatty():
         # Before the user's own options, which win.
         answers = ["--defaults", "--data-file", str(ROOT / "example-answers.yml")]
-    return [str(ROOT / "hooks" / "fastapi_auth0_template" / "launcher.py"), *answers, *rest]
+    return ["-P", "-c", TOOL, "new", *answers, *rest]
 
 
 def check(tools: Path) -> int:

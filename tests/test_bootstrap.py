@@ -14,7 +14,7 @@ from support import EXAMPLE, PYENV, ROOT, git, run
 CLEAR, DOWN, ENTER = "\x15", "\x1b[B", "\r"
 BASE = Path(getattr(sys, "_base_executable", sys.executable))  # Has pip; .venv has none.
 DEBIAN = Path("/usr/bin/python3")
-LAUNCHER = str(ROOT / "hooks" / "fastapi_auth0_template" / "launcher.py")
+NEW = ["-P", "-c", bootstrap.TOOL, "new"]
 
 
 @pytest.fixture
@@ -140,13 +140,13 @@ def test_without_a_terminal_or_when_told_the_example_answers_are_taken(
     given = [flag] if flag else []
     arguments = bootstrap.python_arguments("new", ["../myapi", *given])
     example = ["--defaults", "--data-file", str(ROOT / "example-answers.yml")]
-    assert arguments == [LAUNCHER, *example, "../myapi", *given]
+    assert arguments == [*NEW, *example, "../myapi", *given]
 
 
 def test_at_a_terminal_nothing_is_answered_for_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
     arguments = bootstrap.python_arguments("new", ["../myapi"])
-    assert arguments == [LAUNCHER, "../myapi"]
+    assert arguments == [*NEW, "../myapi"]
 
 
 def test_the_second_command_is_pytest_on_all_cores() -> None:

@@ -1,9 +1,12 @@
 """fastapi-auth0-template new: where the template comes from, what it leaves, how it fails."""
 
 import os
+import shlex
 import shutil
+import signal
 import stat
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +14,11 @@ import pexpect
 import pytest
 import yaml
 
-from fastapi_auth0_template import launcher
+import bootstrap
+from fastapi_auth0_template.commands import new as launcher
 from support import AUTOMATIC, ROOT, commit_all, git, run, uv
 
-LAUNCHER = [sys.executable, str(ROOT / "hooks" / "fastapi_auth0_template" / "launcher.py")]
+LAUNCHER = [sys.executable, "-P", "-c", bootstrap.TOOL, "new"]
 EXAMPLE = ["--defaults", "--data-file", str(ROOT / "example-answers.yml")]
 
 # A project that syncs in a moment: the questions are the real ones, the rest stands in for it.
@@ -179,7 +183,7 @@ def test_at_a_terminal_the_set_up_runs(tmp_path: Path, set_up_code: int, code: i
     answers = [part for name, value in AUTOMATIC.items() for part in ("-d", f"{name}={value}")]
     arguments = ["project", "--template", str(template), "--defaults", *answers]
     terminal = pexpect.spawn(
-        LAUNCHER[0], [LAUNCHER[1], *arguments], cwd=str(tmp_path), encoding="utf-8", timeout=60
+        LAUNCHER[0], [*LAUNCHER[1:], *arguments], cwd=str(tmp_path), encoding="utf-8", timeout=60
     )
     output = terminal.read()
     terminal.close()
@@ -256,7 +260,7 @@ def test_a_project_that_is_not_green_stays(tmp_path: Path) -> None:
 def test_ctrl_c_at_a_question_leaves_nothing(small: Path, tmp_path: Path) -> None:
     terminal = pexpect.spawn(
         LAUNCHER[0],
-        [LAUNCHER[1], "project", "--template", str(small)],
+        [*LAUNCHER[1:], "project", "--template", str(small)],
         cwd=str(tmp_path),
         env=os.environ | {"TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"},
         encoding="utf-8",
@@ -269,3 +273,24 @@ def test_ctrl_c_at_a_question_leaves_nothing(small: Path, tmp_path: Path) -> Non
     terminal.close()
     assert terminal.exitstatus == 130
     assert not (tmp_path / "project").exists()
+
+
+def test_a_question_that_is_terminated_leaves_the_terminal_as_it_was(
+    small: Path, tmp_path: Path
+) -> None:
+    words = shlex.join([*LAUNCHER, "project", "--template", str(small)])
+    terminal = pexpect.spawn(
+        "sh",
+        ["-c", f"stty -g > before; {words} & echo $! > process; wait; stty -g > after; echo ended"],
+        cwd=str(tmp_path),
+        env=os.environ | {"TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"},
+        encoding="utf-8",
+        timeout=30,
+    )
+    terminal.expect_exact("Name of the project")
+    time.sleep(0.3)
+    os.kill(int((tmp_path / "process").read_text()), signal.SIGTERM)
+    terminal.expect_exact("stopped: nothing was written")
+    terminal.expect_exact("ended")
+    terminal.close()
+    assert (tmp_path / "before").read_text() == (tmp_path / "after").read_text()

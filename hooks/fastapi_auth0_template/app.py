@@ -65,8 +65,7 @@ def new(argv: Sequence[str] | None = None) -> int:
     """Make a project; its questions restore the terminal when an exception ends them."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    launcher = importlib.import_module(".launcher", __package__)
-    return int(launcher.main(argv))
+    return int(importlib.import_module(".commands.new", __package__).main(argv))
 
 
 def _wrong_usage(message: str, context: typer.Context | None) -> int:

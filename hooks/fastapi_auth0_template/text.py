@@ -14,6 +14,7 @@ SHORTEST = 8  # characters; hiding less would blank out ordinary words
 LOOKS_SECRET = re.compile(
     r"eyJ[\w-]{4,}(\.[\w-]*){0,4}"  # a JWT, whole or cut off
     r"|(?<=bearer )[^\s'\",]{8,}|(?<=dpop )[^\s'\",]{8,}|(?<=basic )[^\s'\",]{8,}"
+    r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"  # in a URL
     r"|(?<=client_secret=)[^\s&'\",]{4,}|(?<=access_token=)[^\s&'\",]{4,}",
     re.IGNORECASE,
 )

@@ -34,6 +34,9 @@ import yaml
 from copier.errors import CopierError, CopierWarning
 from plumbum import ProcessExecutionError
 
+from ..problems import Problem
+from ..text import redacted
+
 DISTRIBUTION = "fastapi-auth0-template"
 REFUSED, USAGE, MISSING, NOT_GREEN, NOT_SET_UP, INTERRUPTED = 1, 2, 3, 4, 5, 130
 IDENTITY = (
@@ -44,12 +47,12 @@ COMMIT = "git add --all && git commit -m Start"
 SETUP = ["run", "scripts/tenant.py", "setup"]
 
 
-class LauncherError(Exception):
+class LauncherError(Problem):
     """Stops the run: one line for the user, and the exit code."""
 
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(message)
-        self.code = code
+    def __init__(self, exit_code: int, message: str) -> None:
+        super().__init__(message, "")
+        self.exit_code = exit_code
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,8 @@ def main(argv: list[str] | None = None) -> int:
         answers = render(find_template(options.template, options.vcs_ref), destination, options)
         return finish(destination, answers, uv)
     except LauncherError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.code
+        print(f"error: {redacted(error.message)}", file=sys.stderr)
+        return error.exit_code or 1
     except KeyboardInterrupt:
         left = f"{destination} is unfinished: remove it" if destination.exists() else ""
         print(f"\nstopped: {left or 'nothing was written'}", file=sys.stderr)
@@ -125,7 +128,7 @@ def find_template(source: str | None, ref: str | None) -> Template:
     """The template that was asked for, or the one that this file came with."""
     if source:
         return Template(source, ref, source)
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     if (root / "copier.yml").is_file():
         return from_folder(root, ref)
     try:
