@@ -114,3 +114,29 @@ def test_each_opening_is_named_and_the_line_to_add_ends_it(project: Path) -> Non
     assert inventory(project)[0] == 0, "no list is an empty one"
     tests.unlink()
     assert inventory(project)[0] == 0, "nor is the file needed"
+
+
+@pytest.mark.parametrize(
+    ("dependency", "named"),
+    [
+        ("Security(auth0.require_auth(), scopes=['write:orders'])", "declare the scope"),
+        ("Depends(auth0.require_auth()), Security(limit, scopes=['read:messages'])", "no auth0"),
+    ],
+)
+def test_a_scope_that_is_unknown_or_that_no_guard_looks_at_is_named(
+    project: Path, dependency: str, named: str
+) -> None:
+    module = project / "src/my_api/routes/orders.py"
+    module.write_text(
+        "from fastapi import APIRouter, Depends, Security\n"
+        "from ..auth import auth0\n\n\n"
+        "def limit() -> None: ...\n\n\n"
+        f"router = APIRouter(dependencies=[{dependency}])\n\n\n"
+        "@router.get('/orders')\n"
+        "async def orders() -> None: ...\n",
+        encoding="utf-8",
+    )
+    code, said = inventory(project)
+    module.unlink()
+    assert code == 1
+    assert f"/orders: {named}" in said
