@@ -25,7 +25,7 @@ GIT_CONFIG = """\
     allow = always
 """
 COUNTED = {  # what the set-up is put through, and the tests that do
-    "states": r"setup/test_(states|management|prompts|env_file|token)\.py",
+    "states": r"setup/test_(states|management|prompts|env_file|token|env_mode|declared|access)\.py",
     "faults": r"setup/test_faults\.py",
     "kills": r"setup/test_kill\.py::test_a_kill",
     "recorded calls": r"setup/test_stand_in\.py::test_a_recorded_call",

@@ -79,6 +79,10 @@ class EnvFault(Decision):
     next_step = "Put it right, then run again."
 
 
+class EnvNotAFile(EnvFault):
+    """What would be read for ever, such as a named pipe."""
+
+
 class NoSpace(Decision):
     code = "no_space"
     next_step = "Free some space, or set TMPDIR; then run the command again."

@@ -13,7 +13,7 @@ import yaml
 
 from . import env_file
 from .model import Json
-from .problems import BadProject, EnvFault
+from .problems import BadProject, EnvFault, EnvNotAFile
 from .text import protect_settings
 
 TEMPORARY = ".env.new-"
@@ -105,7 +105,7 @@ def read_env(path: Path) -> EnvFile:
             "Replace the link by a file, then run the command again.",
         )
     if not stat.S_ISREG(status.st_mode):
-        raise EnvFault(f"{path} is not a file")
+        raise EnvNotAFile(f"{path} is not a file")
     try:
         content = path.read_bytes()
     except OSError as error:

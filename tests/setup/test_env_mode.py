@@ -35,11 +35,12 @@ def test_all_is_created_with_one_token(machine: Machine) -> None:
     assert machine.run("doctor", "--via", "env").code == 0
 
 
-def test_a_token_of_the_environment_is_enough(machine: Machine) -> None:
+@pytest.mark.parametrize("name", ["AUTH0_ACCESS_TOKEN", "AUTH0_API_TOKEN"])
+def test_a_token_of_the_environment_is_enough(machine: Machine, name: str) -> None:
     machine.install(version="1.37.0")
     machine.environment |= {
         "AUTH0_DOMAIN": machine.tenant.domain,
-        "AUTH0_ACCESS_TOKEN": f"{machine.tenant.management_token()}\n",
+        name: f"{machine.tenant.management_token()}\n",
     }
     assert machine.setup("--via", "env").code == 0
     machine.assert_complete()

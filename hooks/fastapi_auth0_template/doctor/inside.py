@@ -17,6 +17,7 @@ from typing import Any
 
 from ..model import Json
 from ..project import Project
+from ..tenant.process import stoppable
 from ..text import printable
 
 STARTING = 40.0  # seconds to load the project, beside those that it waits for keys
@@ -62,21 +63,31 @@ def ask(project: Project, token: str | None, seconds: float) -> Inside:
         return Inside(fallback, NO_ENVIRONMENT if project.package else "there is no src/*/settings")
     source = files(__package__).joinpath("probe.py").read_text(encoding="utf-8")
     try:
-        done = subprocess.run(
-            [python, "-c", source],
-            cwd=project.root,
-            env=_environment(),
-            input=json.dumps({"token": token, "seconds": seconds}).encode(),
-            capture_output=True,
-            timeout=STARTING + seconds,
-            check=False,
-        )
-        found = json.loads(done.stdout)
+        asked = json.dumps({"token": token, "seconds": seconds}).encode()
+        answer, said = _run([python, "-c", source], project.root, asked, STARTING + seconds)
+        found = json.loads(answer)
     except subprocess.TimeoutExpired:
         return Inside(fallback, f"the project gave no answer within {STARTING + seconds:g} s")
     except (OSError, ValueError):
         return Inside(fallback, "the project could not be asked: its Python gave no answer")
-    return _inside(project, found | {"said": done.stderr.decode("utf-8", "replace")}, fallback)
+    return _inside(project, found | {"said": said.decode("utf-8", "replace")}, fallback)
+
+
+def _run(argv: list[str], folder: Path, asked: bytes, seconds: float) -> tuple[bytes, bytes]:
+    """Return what the process prints on both streams; it ends with us, and with its time."""
+    with subprocess.Popen(
+        argv,
+        cwd=folder,
+        env=_environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        try:
+            with stoppable(process):
+                return process.communicate(asked, timeout=seconds)
+        finally:
+            process.kill()
 
 
 def _inside(project: Project, found: Json, fallback: Settings) -> Inside:

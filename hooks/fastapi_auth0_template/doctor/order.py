@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from ..model import Json
-from ..problems import Problem
+from ..problems import EnvNotAFile
 from ..values import audience_fault, domain_fault
 from . import project as of_project
 from . import tenant as of_tenant
@@ -25,7 +25,7 @@ def run(examination: Examination) -> Iterator[Check]:
     keys: list[Json] | None = None
     if domain_fault(settings.auth0_domain):
         for name in of_tenant.PUBLIC_CHECKS:
-            yield skipped(name, _unusable("AUTH0_DOMAIN", settings.auth0_domain, "a domain"))
+            yield skipped(name, _unusable("AUTH0_DOMAIN", settings.auth0_domain, "domain"))
     else:
         keys = yield from of_tenant.public(settings.auth0_domain, patience)
     for domain in settings.auth0_custom_domains:
@@ -33,7 +33,7 @@ def run(examination: Examination) -> Iterator[Check]:
     yield of_project.guard(inside)
     if audience_fault(audience):
         for name in ("api", *of_tenant.API_CHECKS):
-            yield skipped(name, _unusable("AUTH0_AUDIENCE", audience, "an identifier"))
+            yield skipped(name, _unusable("AUTH0_AUDIENCE", audience, "identifier"))
     else:
         yield from of_tenant.api(examination, audience, settings)
     yield of_project.scopes(project, inside, audience)
@@ -45,18 +45,14 @@ def run(examination: Examination) -> Iterator[Check]:
 
 
 def _unusable(name: str, value: str, kind: str) -> str:
-    return f"{name} is no {kind.partition(' ')[2]}" if value else f"{name} is not set"
+    return f"{name} is no {kind}" if value else f"{name} is not set"
 
 
 def _inside(examination: Examination) -> Inside:
     """Ask the project, unless it would wait for ever for a .env that is no file."""
     project, fault = examination.project, examination.env_fault
-    if fault and _blocks(fault):
+    if isinstance(fault, EnvNotAFile):
         return Inside(raw_settings(project), ".env cannot be read", remedy=fault.next_step)
     token = examination.token
     given = None if token is None else of_token.bare(token)
     return ask(project, given, min(WAIT, examination.patience.seconds))
-
-
-def _blocks(fault: Problem) -> bool:
-    return "is not a file" in fault.message

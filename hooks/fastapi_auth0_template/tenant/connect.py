@@ -10,6 +10,7 @@ from ..project import Project
 from ..values import domain_fault
 from . import executable, management
 from .output import ENV_MODE
+from .test_token import credential
 
 WAYS = ("cli", "env", "api")
 
@@ -40,7 +41,8 @@ def _env_login(domain: str, patience: Patience) -> dict[str, str]:
     if version and version < ENV_MODE:
         needed, found = (".".join(map(str, each)) for each in (ENV_MODE, version))
         raise CliTooOld(f"--via env needs auth0 {needed}; this is {found}")
-    token = management.machine_token(domain, os.environ, "env", patience)
+    token = credential(os.environ, "AUTH0_API_TOKEN")
+    token = token or management.machine_token(domain, os.environ, "env", patience)
     return {"AUTH0_DOMAIN": domain, "AUTH0_API_TOKEN": token}
 
 

@@ -11,8 +11,8 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -48,6 +48,16 @@ def installed() -> bool:
     return shutil.which("auth0") is not None
 
 
+@contextmanager
+def stoppable(process: "subprocess.Popen[bytes]") -> Iterator[None]:
+    """Let `stop` end the process while this lasts."""
+    _running.append(process)
+    try:
+        yield
+    finally:
+        _running.remove(process)
+
+
 def stop() -> None:
     """Stop what runs, if anything does: for the handler of a signal."""
     for process in _running:
@@ -59,11 +69,8 @@ def login(command: Sequence[str]) -> None:
     process = subprocess.Popen(
         [_executable(), *command[1:]], env=child_environment(), cwd=_folder()
     )
-    _running.append(process)  # a signal that ends us ends it too
-    try:
+    with stoppable(process):
         process.wait()
-    finally:
-        _running.remove(process)
 
 
 def child_environment(
@@ -125,12 +132,11 @@ def run(
     process = _start(argv, stdin, login)
     stdout, stderr = _Reader(process.stdout), _Reader(process.stderr)
     ended = False
-    _running.append(process)
     try:
-        logs_in = _watch(process, stdout, stderr, patience, argv)
+        with stoppable(process):
+            logs_in = _watch(process, stdout, stderr, patience, argv)
         ended = process.poll() is not None
     finally:
-        _running.remove(process)
         if not ended:
             process.kill()
             with suppress(subprocess.TimeoutExpired):
