@@ -230,6 +230,15 @@ def test_a_folder_without_a_commit_is_named(
     assert_runs(project)
 
 
+def test_a_local_address_stands_in_the_script_and_the_answers_only(
+    template: Path, tmp_path: Path
+) -> None:
+    project = copy(template, tmp_path / "project")
+    files = [path for path in project.rglob("*") if path.is_file()]
+    found = {path.name for path in files if str(template).encode() in path.read_bytes()}
+    assert found == {"tenant.py", ".copier-answers.yml"}
+
+
 def test_a_copy_of_uncommitted_work_says_that_its_commit_is_nowhere(tmp_path: Path) -> None:
     clone = copy_working_tree(tmp_path / "clone")
     commit_all(clone)
