@@ -115,7 +115,17 @@ def test_installed_from_a_repository_it_renders_that_and_update_works(
     template: Path, tmp_path: Path
 ) -> None:
     source = f"git+file://{template}@v1.0.0"
-    command = [uv(), "tool", "run", "--from", source, "fastapi-auth0-new", "myapi", *EXAMPLE]
+    command = [
+        uv(),
+        "tool",
+        "run",
+        "--from",
+        source,
+        "fastapi-auth0-template",
+        "new",
+        "myapi",
+        *EXAMPLE,
+    ]
     done = run(command, tmp_path)
     assert done.returncode == 0, done.stdout
     project = tmp_path / "myapi"

@@ -85,7 +85,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     description = "Render a FastAPI project protected by Auth0, synced and tested."
-    parser = argparse.ArgumentParser(prog="fastapi-auth0-new", description=description)
+    parser = argparse.ArgumentParser(prog="fastapi-auth0-template new", description=description)
     parser.add_argument("destination", help="the folder of the new project")
     parser.add_argument("-d", "--data", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--data-file", metavar="FILE", help="answers as YAML; -d wins over it")
