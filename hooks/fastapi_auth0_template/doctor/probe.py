@@ -60,9 +60,7 @@ def look(asked: dict[str, Any], found: dict[str, Any]) -> None:
 
 def faults(error: Exception) -> list[str]:
     if hasattr(error, "errors"):  # of pydantic
-        return [
-            f"{'.'.join(map(str, each['loc'])).upper()}: {words(each)}" for each in error.errors()
-        ]
+        return [f"{str(each['loc'][0]).upper()}: {words(each)}" for each in error.errors()]
     return [f"{type(error).__name__}: {error}"[:500]]
 
 

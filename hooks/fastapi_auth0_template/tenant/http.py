@@ -14,6 +14,7 @@ import urllib.parse
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from ..model import Json, Patience
@@ -143,8 +144,10 @@ def _causes(error: BaseException) -> list[BaseException]:
 def environment_fault(environ: Mapping[str, str], proxy: str, error: Exception) -> Problem:
     """Name the variable of the environment with which no HTTP client can be made."""
     if isinstance(error, OSError):  # ssl.SSLError is one
-        files = [f"{name}={environ[name]}" for name in CERTIFICATES if environ.get(name)]
-        named = " or ".join(files) or "the certificates of this machine"
+        files = {name: environ[name] for name in CERTIFICATES if environ.get(name)}
+        missing = {name: path for name, path in files.items() if not Path(path).exists()}
+        listed = [f"{name}={path}" for name, path in (missing or files).items()]
+        named = " or ".join(listed) or "the certificates of this machine"
         return MissingSetting(
             f"{named}: {printable(error.strerror or 'no certificates (PEM)')}",
             "Correct it, or unset it.",
