@@ -23,6 +23,12 @@ EXAMPLE: dict[str, Any] = yaml.safe_load((ROOT / "example-answers.yml").read_tex
 AUTOMATIC = {name: EXAMPLE[name] for name in EXAMPLE if name != "auth0_domain"} | {
     "auth0_setup": "automatic"
 }
+SELF_HOSTED = {
+    "identity": "self_hosted",
+    "authorization": "permissions",
+    "dpop": "off",
+    "token_dialect": "rfc9068_profile",
+}
 JINJA = SandboxedEnvironment(  # as Copier makes it
     loader=FileSystemLoader(ROOT),
     undefined=StrictUndefined,

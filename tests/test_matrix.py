@@ -57,6 +57,17 @@ def combinations(names: list[str]) -> Iterator[dict[str, Any]]:
         yield dict(zip(names, combination, strict=True))
 
 
+def possible(answers: dict[str, Any]) -> bool:
+    """Whether the answers go together: a self-hosted issuer leaves no choice about its tokens."""
+    return answers["identity"] == "auth0" or answers == answers | {
+        "auth0_setup": "automatic",  # not asked then
+        "authorization": "permissions",
+        "database": True,
+        "dpop": "off",
+        "token_dialect": "rfc9068_profile",
+    }
+
+
 GROUPS = list(combinations(GROUPED))
 MEMBERS = list(combinations([name for name in CHOICES if name not in GROUPED + NO_PYTHON]))
 OTHERS = list(combinations(NO_PYTHON))
@@ -89,7 +100,8 @@ def test_every_render_is_clean(
     number: int,
     group: dict[str, Any],
 ) -> None:
-    for member, answers in enumerate(MEMBERS):
+    members = [answers for answers in MEMBERS if possible(group | answers)]
+    for member, answers in enumerate(members):
         turn = TEXTS[(number + member) % len(TEXTS)] | OTHERS[(number + member) % len(OTHERS)]
         render(plain_template, tmp_path / str(member), group | answers | turn)
     for command in (["check", "--output-format=concise"], ["format", "--check"]):

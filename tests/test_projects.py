@@ -12,7 +12,7 @@ import pytest
 
 import generated
 from support import QUESTIONS, python, render, run, uv
-from test_matrix import CHOICES, combinations
+from test_matrix import CHOICES, combinations, possible
 
 Pair = frozenset[tuple[str, Any]]
 
@@ -23,7 +23,7 @@ def pairs(answers: dict[str, Any]) -> set[Pair]:
 
 def pairwise() -> list[dict[str, Any]]:
     """Few combinations that hold all pairs: always the one with the most pairs that are missing."""
-    everything = list(combinations(list(CHOICES)))
+    everything = list(filter(possible, combinations(list(CHOICES))))
     missing = set().union(*(pairs(answers) for answers in everything))
     chosen = []
     while missing:

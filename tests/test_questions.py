@@ -51,6 +51,8 @@ GOOD: dict[str, list[Any]] = {
     "resource": ["messages", "a", "order_items", "v2", "a" * 20],
     "authorization": ["scopes", "permissions"],
     "description": ["", "Orders of the shop, and who may see them.", "a" * 75],
+    "identity": ["auth0", "self_hosted"],
+    "database": [True, False],
     "dpop": ["off", "accepted", "required"],
     "token_dialect": ["access_token", "rfc9068_profile"],
     "python_version": ["3.11", "3.12", "3.13", "3.14"],
@@ -141,6 +143,8 @@ BAD: dict[str, list[tuple[Any, str]]] = {
         (description, '75 at most, none of " < > { } \\')
         for description in ("a" * 76, 'Say "hi"', "two\nlines", "{{ 1 }}", "a\\b", "a\u2028b")
     ],
+    "identity": [("keycloak", "Invalid choice")],
+    "database": [("perhaps", "Invalid")],
     "dpop": [("maybe", "Invalid choice")],
     "token_dialect": [("jwt", "Invalid choice")],
     "python_version": [("3.10", "Invalid choice"), ("3", "Invalid choice")],

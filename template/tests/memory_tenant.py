@@ -27,11 +27,11 @@ class Followed(Protocol):
     """The settings that say which tokens the API expects."""
 
     @property
-    def auth0_authorization(self) -> str: ...
+    def grants_claim(self) -> str: ...
     @property
-    def auth0_dpop(self) -> str: ...
+    def dpop(self) -> str: ...
     @property
-    def auth0_token_dialect(self) -> str: ...
+    def token_dialect(self) -> str: ...
 
 
 class Tenant:
@@ -56,9 +56,9 @@ class Tenant:
 
     def follow(self, settings: Followed) -> None:
         """Issue from now on the tokens that an API with these settings expects."""
-        self.authorization = settings.auth0_authorization
-        self.token_dialect = settings.auth0_token_dialect
-        self.dpop_required = settings.auth0_dpop == "required"
+        self.authorization = "scopes" if settings.grants_claim == "scope" else "permissions"
+        self.token_dialect = settings.token_dialect
+        self.dpop_required = settings.dpop == "required"
 
     # ------------------------------------------------------------------- what the API fetches
 

@@ -57,22 +57,17 @@ def declare(app: FastAPI, settings: AuthSettings, scopes: type[StrEnum]) -> None
 
 
 def security_schemes(settings: AuthSettings, scopes: dict[str, str]) -> Json:
-    """Return how a client authenticates; Swagger can use the scheme `auth0`, but none of DPoP."""
-    issuer = f"https://{settings.domains[0]}"
-    flow = {
-        "authorizationUrl": f"{issuer}/authorize",
-        "tokenUrl": f"{issuer}/oauth/token",
-        "scopes": scopes,
-    }
+    """Return how a client authenticates; Swagger can use Bearer tokens, but none of DPoP."""
     bearer: Json = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
-    if settings.docs_client_id:
-        bearer = {"type": "oauth2", "flows": {"authorizationCode": flow}}
+    if flows := settings.login_flows:
+        flows = {name: {**flow, "scopes": scopes} for name, flow in flows.items()}
+        bearer = {"type": "oauth2", "flows": flows}
     if settings.dpop == "accepted":
         bearer["description"] = "A token that is bound to a key comes with a DPoP proof (RFC 9449)."
     if settings.dpop == "required":
         told = "A token that is bound to a key, and a proof (RFC 9449), which Swagger cannot make."
         return {"dpop": {"type": "http", "scheme": "DPoP", "description": told}}
-    return {"auth0": bearer}
+    return {settings.security_scheme: bearer}
 
 
 def guarded(app: FastAPI, document: Json) -> Iterator[tuple[Json, set[str]]]:

@@ -1,0 +1,29 @@
+"""This API as its own issuer: users, passwords, sessions, signing keys, roles.
+
+Read it in this order: models, keys, passwords, limits, sessions, links, users, roles, app, current,
+and the routes. Routes of yours need what is exported here; `main.py` needs `app.Issuer`.
+"""
+
+from .current import (
+    ActiveUser,
+    AdminUser,
+    CurrentUser,
+    RoleChecker,
+    allow_admin,
+    allow_moderator,
+    check_owner,
+    current_user,
+)
+from .roles import Role
+
+__all__ = [
+    "ActiveUser",
+    "AdminUser",
+    "CurrentUser",
+    "Role",
+    "RoleChecker",
+    "allow_admin",
+    "allow_moderator",
+    "check_owner",
+    "current_user",
+]

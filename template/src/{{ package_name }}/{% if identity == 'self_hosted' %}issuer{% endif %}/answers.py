@@ -1,0 +1,105 @@
+"""What goes out: tokens, OAuth 2 errors (RFC 6749 5.2), and events for the log."""
+
+import json
+import logging
+import time
+from hashlib import sha256
+from typing import Any
+
+from fastapi import HTTPException
+from pydantic import BaseModel
+
+log = logging.getLogger(__name__)
+CHALLENGE = {"WWW-Authenticate": 'Bearer realm="api"'}
+NO_STORE = {"Cache-Control": "no-store"}
+OAUTH_ERRORS = {
+    "invalid_request": "A parameter is missing, repeated or malformed",
+    "invalid_grant": "The credentials or the refresh token are not good",
+    "unsupported_grant_type": "grant_type is not supported here",
+    "unsupported_token_type": "Access tokens expire; revoke the refresh token",
+    "invalid_scope": "The user may not have one of the scopes",
+}
+
+
+class Tokens(BaseModel):
+    """An access token, and the refresh token that replaces the one that was sent."""
+
+    access_token: str
+    token_type: str = "Bearer"  # noqa: S105  the name of a scheme
+    expires_in: int
+    refresh_token: str
+    scope: str
+
+
+class OAuthError(HTTPException):
+    """A 400 of RFC 6749 5.2: `{"error": …}` without `detail` around it."""
+
+    def __init__(self, error: str) -> None:
+        body = {"error": error, "error_description": OAUTH_ERRORS[error]}
+        super().__init__(400, body, NO_STORE)
+
+
+def unauthorized(text: str) -> HTTPException:
+    return HTTPException(401, text, CHALLENGE | NO_STORE)
+
+
+def limited(seconds: float) -> HTTPException:
+    """429, with the time after which an attempt is worth it."""
+    headers = {"Retry-After": str(max(1, round(seconds + 0.5))), **NO_STORE}
+    return HTTPException(429, "Too many attempts: try again later", headers)
+
+
+def unavailable() -> HTTPException:
+    return HTTPException(503, "Try again in a moment", {"Retry-After": "5"})
+
+
+def hashed(value: str) -> str:
+    """E-mails and subjects can be matched in the log, and not read."""
+    return sha256(value.encode()).hexdigest()[:16]
+
+
+class Events:
+    """One JSON line per event, in the manner of the guard's log.
+
+    Refusals are thinned: BURST per event and network in WINDOW seconds, and the next line says how
+    many were left out. Changes of state never are: a flood must not hide a takeover.
+    """
+
+    BURST = 20
+    WINDOW = 10.0
+    REFUSALS = frozenset({"issuer.login_failed", "issuer.login_limited"})
+
+    def __init__(self) -> None:
+        self.windows: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def __call__(
+        self,
+        event: str,
+        *,
+        email: str | None = None,
+        sub: str | None = None,
+        network: str = "",
+        **fields: Any,
+    ) -> None:
+        line: dict[str, Any] = {"event": f"issuer.{event}", "network": network or None, **fields}
+        if line["event"] in self.REFUSALS:
+            suppressed = self._count(line["event"], network)
+            if suppressed is None:
+                return
+            line["suppressed"] = suppressed or None
+        line["email"] = hashed(email) if email else None
+        line["subject"] = hashed(sub) if sub else None
+        told = {name: value for name, value in line.items() if value is not None}
+        log.info("%s", json.dumps(told, default=str))
+
+    def _count(self, event: str, network: str) -> int | None:
+        """None if this one is left out, else how many were since the last line."""
+        current = time.monotonic()
+        if len(self.windows) > 10_000:  # many networks: forget, which logs more, not less
+            self.windows.clear()
+        start, count = self.windows.get((event, network), (current, 0))
+        suppressed = 0
+        if current - start >= self.WINDOW:
+            start, count, suppressed = current, 0, max(0, count - self.BURST)
+        self.windows[event, network] = start, count + 1
+        return suppressed if count < self.BURST else None

@@ -1,0 +1,159 @@
+"""The issuer of one application: what main.py calls, and what the routes share."""
+
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+from fastapi import FastAPI
+
+from ..auth import AuthSettings
+from ..database import Database, Lifespan
+from . import sessions, users
+from .answers import Events, Tokens
+from .keys import KeyRing
+from .limits import Limits
+from .migrate import prepare
+from .passwords import Gate, floor, problem
+from .roles import scopes_of
+from .sessions import Verified
+
+RELOAD = 60.0  # seconds after which a key that signs is looked up again
+log = logging.getLogger(__name__)
+Json = dict[str, Any]
+
+
+class Issuer:
+    """Issues the tokens of this API. What cannot work stops the start, with exit code 2."""
+
+    def __init__(self, settings: AuthSettings) -> None:
+        self.settings = settings
+        self.ring = KeyRing(settings.issuer_key_secret)
+        prepare(settings, self.ring)
+        self.database = Database(settings.database_url)
+        self.gate = Gate(settings.hash_concurrency)
+        self.limits = Limits(settings.redis_url)
+        self.events = Events()
+        self.loaded = 0.0
+        self.lives = sessions.Lives(
+            timedelta(days=settings.refresh_idle_days), timedelta(days=settings.refresh_max_days)
+        )
+
+    # -------------------------------------------------------------------------------- for main.py
+
+    async def fetch(self, url: str) -> Json:
+        """Give the guard metadata and keys, as its HTTP client would."""
+        if url.endswith("/jwks.json"):
+            return await self.jwks()
+        return self.metadata()
+
+    def install(self, app: FastAPI) -> None:
+        """Add the routes and the database."""
+        from . import admin_routes, link_routes, me_routes, token_routes  # they import this
+
+        app.state.issuer = self
+        self.database.install(app)
+        for module in (token_routes, link_routes, me_routes, admin_routes):
+            app.include_router(module.router)
+
+    def around(self, inner: Lifespan) -> Lifespan:
+        """Return a lifespan around another one, after which threads and connections are closed."""
+
+        @asynccontextmanager
+        async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+            async with inner(app):
+                yield
+            self.gate.close()
+
+        return self.database.around(lifespan)
+
+    # ------------------------------------------------------------------------------ for the routes
+
+    def metadata(self) -> Json:
+        """OpenID Connect Discovery 3, as far as it applies; URLs never come from a request."""
+        url = self.settings.auth_issuer
+        return {
+            "issuer": url,
+            "jwks_uri": f"{url}.well-known/jwks.json",
+            "token_endpoint": f"{url}auth/token",
+            "revocation_endpoint": f"{url}auth/revoke",
+            "grant_types_supported": self.settings.grant_types,
+            "response_types_supported": [],
+            "token_endpoint_auth_methods_supported": ["none"],
+        }
+
+    async def jwks(self) -> Json:
+        """The public keys, read from the database."""
+        jwks = await self.database.read(self.ring.load)
+        self.loaded = time.monotonic()
+        return jwks
+
+    async def verify(self, email: str, password: str, network: str) -> Verified | None:
+        """Check a password behind limits and gate: 429 or 503 if it is not the time for it.
+
+        A failure takes FLOOR, whatever it was. Limits are tested before the queue, so that it
+        stays short, and inside the gate, so that parallel guesses do not pass together.
+        """
+
+        async def known_network() -> bool:
+            return await self.database.read(lambda c: sessions.known_network(c, email, network))
+
+        await self.limits.check(email, network, known_network)
+        async with self.gate.enter() as entered:
+            await self.limits.check(email, network, known_network)
+            await self.limits.attempt(email, network)
+            row = await self.database.read(lambda c: users.by_email(c, email))
+            good, better = await self.gate.verify(password, row.password_hash if row else None)
+        if row and good and row.active:
+            await self.limits.succeeded(email, network)
+            return Verified(row, better)
+        reason = "unknown" if row is None else "inactive" if good else "password"
+        self.events("login_failed", reason=reason, email=email, network=network)
+        await self.limits.network_failed("login", network)
+        await floor(entered)
+        return None
+
+    def password_problem(self, password: str, email: str) -> str | None:
+        """Why a new password is refused."""
+        return problem(password, self.settings.password_min_length, email)
+
+    def send(self, email: str, context: str, token: str) -> None:
+        """Deliver a one-time link. There is no mail yet: development has links in its log."""
+        if self.delivers:
+            base = self.settings.link_url or self.settings.auth_issuer
+            log.warning("%s link for %s: %s#token=%s", context, email, base, token)
+
+    @property
+    def delivers(self) -> bool:
+        """Whether links reach somebody."""
+        return self.settings.environment == "development"
+
+    async def tokens(self, granted: sessions.Granted) -> Tokens:
+        """Sign an access token for a session; it ends with the session at the latest."""
+        if time.monotonic() - self.loaded > RELOAD:
+            await self.jwks()
+        left = int((granted.ends_at - granted.now).total_seconds())
+        life = max(1, min(self.settings.access_token_seconds, left))
+        scopes = sorted(scopes_of(granted.role))
+        issued = int(time.time())
+        claims = {
+            "iss": self.settings.auth_issuer,
+            "aud": self.settings.auth_audience,
+            "sub": granted.sub,
+            "iat": issued,
+            "exp": issued + life,
+            "jti": uuid4().hex,
+            "client_id": "first-party",
+            "sid": str(granted.sid),
+            "scope": " ".join(scopes),
+            "permissions": scopes,
+        }
+        return Tokens(
+            access_token=self.ring.sign(claims),
+            expires_in=life,
+            refresh_token=granted.refresh_token,
+            scope=" ".join(scopes),
+        )

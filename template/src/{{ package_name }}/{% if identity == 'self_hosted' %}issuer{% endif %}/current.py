@@ -1,0 +1,79 @@
+"""Who is calling: the user of the token, as the database knows them now, and what they may do.
+
+`auth0.require_auth` alone trusts an access token until it expires. These dependencies ask the
+database once per request: a session that was ended, a user who was deactivated or has another role
+is refused at once.
+"""
+
+from collections.abc import Iterable
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Depends, HTTPException
+from sqlalchemy import bindparam, select
+from starlette.requests import HTTPConnection
+
+from ..auth import Claims, auth0
+from .answers import unauthorized
+from .app import Issuer
+from .models import sessions, users
+from .roles import ADMINISTRATOR, Role
+from .sessions import live
+from .users import User, to_user
+
+SIGNED_IN = (
+    select(users)
+    .join(sessions, sessions.c.user_id == users.c.id)
+    .where(users.c.sub == bindparam("sub"), sessions.c.id == bindparam("sid"))
+    .where(users.c.active, live())
+)
+FORBIDDEN: dict[int | str, dict[str, Any]] = {403: {"description": "The role is not enough"}}
+Token = Annotated[Claims, Depends(auth0.require_auth())]
+
+
+def session_id(claims: Claims) -> UUID:
+    """The session of a token; only tokens of this issuer have one."""
+    try:
+        return UUID(claims.raw.get("sid"))
+    except (ValueError, TypeError, AttributeError):
+        raise unauthorized("The token belongs to no session") from None
+
+
+async def current_user(connection: HTTPConnection, claims: Token) -> User:
+    """The active user of a token whose session has not ended; else 401."""
+    issuer: Issuer = connection.app.state.issuer
+    values = {"sub": claims.sub, "sid": session_id(claims)}
+    row = await issuer.database.read(lambda c: c.execute(SIGNED_IN, values).one_or_none())
+    if row is None:
+        raise unauthorized("The session has ended: log in again")
+    return to_user(row)
+
+
+CurrentUser = Annotated[User, Depends(current_user)]
+ActiveUser = CurrentUser  # an inactive user is no current user
+
+
+class RoleChecker:
+    """A dependency that gives the current user if they have one of the roles; else 403."""
+
+    def __init__(self, allowed_roles: Iterable[Role]) -> None:
+        self.allowed_roles = frozenset(allowed_roles)
+
+    async def __call__(self, user: CurrentUser) -> User:
+        if user.role not in self.allowed_roles:
+            raise HTTPException(403, "Insufficient permissions")
+        return user
+
+
+allow_admin = RoleChecker([Role(ADMINISTRATOR)])
+allow_moderator = RoleChecker([Role(ADMINISTRATOR), Role.MODERATOR])
+AdminUser = Annotated[User, Depends(allow_admin)]
+
+
+def check_owner(user: User, owner: str, *roles: Role) -> None:
+    """Refuse an object of another `sub`, unless the user has one of `roles`.
+
+    404, not 403: who may not see an object need not learn that it exists.
+    """
+    if user.sub != owner and user.role not in roles:
+        raise HTTPException(404, "Not Found")

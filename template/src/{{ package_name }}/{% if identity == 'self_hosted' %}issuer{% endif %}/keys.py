@@ -1,0 +1,135 @@
+"""Signing keys: made, encrypted, published before they sign, rotated; and the JWKS.
+
+They live in the database, so every process has the same. A guard reads the JWKS every five minutes
+(auth/keys.py, FRESH). A new key is therefore published for longer than that before it signs: else
+an attacker who sends unknown key ids could keep a guard from learning it. The JWKS is derived from
+the private keys that the secret decrypts: whoever can only write to the database signs nothing.
+"""
+
+import logging
+from base64 import b64decode
+from datetime import datetime, timedelta
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from joserfc import jwt
+from joserfc.jwk import RSAKey
+from sqlalchemy import Connection, delete, insert, or_, select, update
+
+from ..auth.keys import FRESH
+from ..database import now
+from .models import signing_keys
+
+PUBLISHED = timedelta(seconds=FRESH + 60)  # before a key signs
+GRACE = timedelta(seconds=60)  # after the last token of a key expired
+log = logging.getLogger(__name__)
+
+
+class KeyRing:
+    """The keys of this process; `load` reads the database again."""
+
+    def __init__(self, secret: str | None) -> None:
+        self.secrets = secret_bytes(secret)
+        self.opened: dict[str, RSAKey] = {}  # by PEM, since opening one takes milliseconds
+        self.signing: RSAKey | None = None
+        self.jwks: dict[str, Any] = {"keys": []}
+        self.known = 0  # keys in the database, opened or not
+
+    def load(self, connection: Connection) -> dict[str, Any]:
+        """Read the keys and return the JWKS."""
+        still = signing_keys.c.verifies_until
+        rows = connection.execute(
+            select(signing_keys, (signing_keys.c.signs_from <= now()).label("signs"))
+            .where(or_(still.is_(None), still > now()))
+            .order_by(signing_keys.c.signs_from)
+        ).all()
+        keys = [(row, self.open(row.kid, row.private_pem)) for row in rows]
+        good = [(row, key) for row, key in keys if key]
+        self.known = len(rows)
+        self.opened = {row.private_pem: key for row, key in good}
+        self.signing = next((key for row, key in reversed(good) if row.signs), None)
+        self.jwks = {"keys": [public_jwk(key) for _, key in good]}
+        return self.jwks
+
+    def open(self, kid: str, pem: str) -> RSAKey | None:
+        """The key, if one of our secrets encrypted it."""
+        if pem in self.opened:
+            return self.opened[pem]
+        for secret in self.secrets:
+            try:
+                key = load_pem_private_key(pem.encode(), secret)
+            except (ValueError, TypeError):  # another secret; encrypted or not, against the rule
+                continue
+            if isinstance(key, RSAPrivateKey):
+                return RSAKey(key, key, {"kid": kid, "alg": "RS256"})
+        log.warning("The signing key %s cannot be opened with ISSUER_KEY_SECRET", kid)
+        return None
+
+    def sign(self, claims: dict[str, Any]) -> str:
+        """An access token (RFC 9068)."""
+        if self.signing is None:
+            raise LookupError("no signing key")
+        header = {"alg": "RS256", "typ": "at+jwt", "kid": self.signing.kid}
+        return jwt.encode(header, claims, self.signing, algorithms=["RS256"])
+
+
+def secret_bytes(secret: str | None) -> list[bytes | None]:
+    """The first encrypts, all decrypt; without any, keys are not encrypted."""
+    return [b64decode(part) for part in secret.split(",")] if secret else [None]
+
+
+def pem_of(key: RSAPrivateKey, secret: bytes | None) -> str:
+    encryption = BestAvailableEncryption(secret) if secret else NoEncryption()
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption).decode()
+
+
+def public_jwk(key: RSAKey) -> dict[str, Any]:
+    return {**key.as_dict(private=False), "use": "sig", "alg": "RS256", "kid": key.kid}
+
+
+def add(connection: Connection, ring: KeyRing, signs_from: Any) -> str:
+    """Make a key; return its id, which is its thumbprint (RFC 7638)."""
+    key = generate_private_key(65537, 2048)
+    kid = RSAKey(key, key).thumbprint()
+    values = {"kid": kid, "private_pem": pem_of(key, ring.secrets[0]), "signs_from": signs_from}
+    connection.execute(insert(signing_keys).values(values))
+    return kid
+
+
+def rotate(connection: Connection, ring: KeyRing, token_life: int, *, at_once: bool) -> str:
+    """Add the next key; the old ones go when their last token has expired, or now."""
+    moment: datetime = connection.scalars(select(now())).one()
+    starts = moment if at_once else moment + PUBLISHED
+    until = moment if at_once else starts + timedelta(seconds=token_life) + GRACE
+    connection.execute(delete(signing_keys).where(signing_keys.c.verifies_until <= moment))
+    connection.execute(
+        update(signing_keys)
+        .where(signing_keys.c.verifies_until.is_(None) | (signing_keys.c.verifies_until > until))
+        .values(verifies_until=until)
+    )
+    return add(connection, ring, starts)
+
+
+def rewrap(connection: Connection, ring: KeyRing) -> int:
+    """Encrypt every key with the first secret; return how many could be opened."""
+    count = 0
+    for row in connection.execute(select(signing_keys.c.kid, signing_keys.c.private_pem)).all():
+        for secret in [*ring.secrets, None]:
+            try:
+                key = load_pem_private_key(row.private_pem.encode(), secret)
+            except (ValueError, TypeError):
+                continue
+            if isinstance(key, RSAPrivateKey):
+                pem = pem_of(key, ring.secrets[0])
+                where = signing_keys.c.kid == row.kid
+                connection.execute(update(signing_keys).where(where).values(private_pem=pem))
+                count += 1
+                break
+    return count

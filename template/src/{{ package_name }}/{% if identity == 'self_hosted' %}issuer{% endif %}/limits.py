@@ -1,0 +1,133 @@
+"""Limits on guessing, by account and network. Failures count; the 429 comes before any look-up.
+
+An account is the hash of the e-mail that was sent, known or not. From one network it gets FREE
+failures, then has to wait 1, 2, 4 … 60 seconds. After MANY failures from anywhere it is open only
+to networks where its owner is logged in, so that a stranger locks nobody out. A network gets MANY
+in 15 minutes. With REDIS_URL the counters are shared; without an answer each process counts.
+"""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from hashlib import sha256
+from ipaddress import ip_address, ip_network
+from typing import TypeVar
+
+from limits.aio.storage import MemoryStorage, RedisStorage, Storage
+from starlette.requests import HTTPConnection
+
+from .answers import limited
+
+FREE = 5
+MANY = 100
+WINDOW = 900
+MEMORY = 30 * 86_400  # how long failures of an account count, unless a login succeeds
+MOST = 20_000  # counters of this process; it looks through all of them at each failure
+LONGEST = 60
+REDIS_PAUSE = 10.0
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+def network_of(connection: HTTPConnection) -> str:
+    """The IPv4 address or IPv6 /64 of the client; proxies are heard in main.py only."""
+    try:
+        address = ip_address(connection.client.host if connection.client else "")
+    except ValueError:
+        return "unknown"
+    mapped = getattr(address, "ipv4_mapped", None)
+    if address.version == 4 or mapped:
+        return str(mapped or address)
+    return str(ip_network((address, 64), strict=False))
+
+
+class Limits:
+    """The counters of the application."""
+
+    def __init__(self, redis_url: str | None) -> None:
+        self.own = MemoryStorage()
+        self.shared: Storage | None = None
+        self.broken_until = 0.0
+        if redis_url:
+            self.shared = RedisStorage(
+                f"async+{redis_url}",
+                implementation="redispy",
+                socket_timeout=0.5,
+                socket_connect_timeout=0.5,
+            )
+
+    async def _ask(self, question: Callable[[Storage], Awaitable[T]]) -> T:
+        if self.shared and time.monotonic() > self.broken_until:
+            try:
+                return await question(self.shared)
+            except Exception as error:
+                self.broken_until = time.monotonic() + REDIS_PAUSE
+                log.warning("REDIS_URL does not answer; this process counts alone: %r", error)
+        return await question(self.own)
+
+    async def _remaining(self, key: str) -> float:
+        return max(0.0, await self._ask(lambda store: store.get_expiry(key)) - time.time())
+
+    async def _count(self, key: str, seconds: int) -> int:
+        if len(self.own.storage) > MOST:  # a flood of addresses: the oldest go
+            for old in list(self.own.storage)[: MOST // 2]:
+                await self.own.clear(old)
+        return await self._ask(lambda store: store.incr(key, seconds))
+
+    async def _value(self, key: str) -> int:
+        return await self._ask(lambda store: store.get(key))
+
+    async def _clear(self, key: str) -> None:
+        await self._ask(lambda store: store.clear(key))
+
+    async def check_network(self, purpose: str, network: str) -> None:
+        """Refuse a network with too many failures."""
+        key = f"{purpose}|{network}"
+        if await self._value(key) >= MANY:
+            raise limited(await self._remaining(key))
+
+    async def network_failed(self, purpose: str, network: str) -> None:
+        await self._count(f"{purpose}|{network}", WINDOW)
+
+    async def check(
+        self, email: str, network: str, known_network: Callable[[], Awaitable[bool]]
+    ) -> None:
+        """Refuse an account or network that has to wait; `known_network` asks the database."""
+        account, pair = keys(email, network)
+        await self.check_network("login", network)
+        if await self._value(f"{pair}|wait"):
+            raise limited(await self._remaining(f"{pair}|wait"))
+        if await self._value(account) >= MANY and not await known_network():
+            raise limited(WINDOW)
+
+    async def attempt(self, email: str, network: str) -> None:
+        """Count an attempt as a failure before it is judged: parallel ones do not pass together."""
+        account, pair = keys(email, network)
+        failures = await self._count(pair, WINDOW)
+        await self._count(account, MEMORY)
+        if failures >= FREE:
+            await self._count(f"{pair}|wait", min(2 ** (failures - FREE), LONGEST))
+
+    async def succeeded(self, email: str, network: str) -> None:
+        """Forget the failures of the account from here; never those of the network."""
+        account, pair = keys(email, network)
+        for key in (account, pair, f"{pair}|wait"):
+            await self._clear(key)
+
+    async def reopen(self, email: str) -> None:
+        """Forget the failures from everywhere: the owner has shown up by a reset."""
+        await self._clear(keys(email, "")[0])
+
+    async def mail(self, email: str) -> bool:
+        """Whether one more mail may be sent: three an hour, one a minute."""
+        account = keys(email, "")[0]
+        if await self._value(f"{account}|minute") or await self._value(f"{account}|hour") >= 3:
+            return False
+        await self._count(f"{account}|minute", 60)
+        await self._count(f"{account}|hour", 3600)
+        return True
+
+
+def keys(email: str, network: str) -> tuple[str, str]:
+    account = sha256(email.encode(errors="replace")).hexdigest()[:32]
+    return account, f"{account}|{network}"

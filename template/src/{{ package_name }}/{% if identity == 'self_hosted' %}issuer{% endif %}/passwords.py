@@ -1,0 +1,148 @@
+"""Passwords: hashed with Argon2id, checked behind a gate, and the rules for new ones.
+
+A hash takes 19 MB and 25 ms of a core. So at most HASH_CONCURRENCY run, in threads of their own,
+and who logs in waits on the event loop without a thread or a connection. Unknown users cost a hash
+too, and a failure answers after FLOOR: older hashes take another time, which would tell of a user.
+"""
+
+import asyncio
+import re
+import secrets
+import time
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from functools import cache
+from pathlib import Path
+
+from argon2 import Parameters, extract_parameters
+from argon2.exceptions import InvalidHashError
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
+from pwdlib.hashers.bcrypt import BcryptHasher
+
+from .answers import unavailable
+
+MEMORY, ROUNDS, LANES = 19_456, 2, 1  # OWASP's line for Argon2id; tests lower it
+FLOOR = 0.3  # seconds from the gate to the answer of a failed login
+WAITING = 256  # at the gate, before 503
+MAX_BYTES = 72  # of bcrypt, and so of Auth0
+MAX_MEMORY = 1 << 18  # KiB that an imported hash may ask for
+BCRYPT = re.compile(r"\$2[aby]\$(0[4-9]|1[0-6])\$[./A-Za-z0-9]{53}")
+PROJECT = __package__.partition(".")[0]
+PADDING = "0123456789 !?.,;:*-_+#$%&@"
+
+
+class Hasher:
+    """Makes and verifies hashes; call it in a thread of the gate."""
+
+    def __init__(self, memory: int | None = None) -> None:
+        own = Argon2Hasher(ROUNDS, memory or MEMORY, LANES)
+        self.scheme = PasswordHash((own, BcryptHasher()))
+        self.dummy = self.scheme.hash(secrets.token_hex())
+
+    def hash(self, password: str) -> str:
+        return self.scheme.hash(password)
+
+    def verify(self, password: str, hashed: str | None) -> tuple[bool, str | None]:
+        """Whether it is good, and its hash with today's parameters if that is another."""
+        good, better = self.scheme.verify_and_update(password, hashed or self.dummy)
+        return (good, better) if hashed else (False, None)
+
+
+class Gate:
+    """Lets `concurrency` callers in at a time; further ones wait, or get 503."""
+
+    def __init__(self, concurrency: int) -> None:
+        self.hasher = Hasher()
+        self.places = asyncio.Semaphore(concurrency)
+        self.threads = ThreadPoolExecutor(concurrency, "hash")
+        self.inside = 0
+
+    @asynccontextmanager
+    async def enter(self) -> AsyncIterator[float]:
+        """Wait for a place; gives the time of entry."""
+        if self.inside >= WAITING:
+            raise unavailable()
+        self.inside += 1
+        try:
+            async with self.places:
+                yield time.monotonic()
+        finally:
+            self.inside -= 1
+
+    async def hash(self, password: str) -> str:
+        """Hash a new password; call it inside the gate."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.threads, self.hasher.hash, password)
+
+    async def verify(self, password: str, hashed: str | None) -> tuple[bool, str | None]:
+        """Verify a password; one that no rule allows is wrong, and not hashed at its length."""
+        loop = asyncio.get_running_loop()
+        fits = len(password.encode()) <= MAX_BYTES
+        password, hashed = (password, hashed) if fits else ("", None)
+        return await loop.run_in_executor(self.threads, self.hasher.verify, password, hashed)
+
+    def close(self) -> None:
+        self.threads.shutdown()
+
+
+async def floor(entered: float) -> None:
+    """Wait until FLOOR after the gate was entered; call it outside of the gate."""
+    await asyncio.sleep(max(0.0, entered + FLOOR - time.monotonic()))
+
+
+@cache
+def common() -> frozenset[str]:
+    """The blocklist."""
+    lines = Path(__file__).with_name("common_passwords.txt").read_text("ascii").splitlines()
+    return frozenset(line for line in lines if not line.startswith("#"))
+
+
+def is_common(password: str) -> bool:
+    """One or two entries of the blocklist, with a little around them."""
+    core = password.strip(PADDING)
+    candidates = [password, core] if len(password) - len(core) <= 8 else [password]
+    return any(
+        text in common()
+        or any(text[:cut] in common() and text[cut:] in common() for cut in range(8, len(text) - 7))
+        for text in candidates
+    )
+
+
+def problem(password: str, minimum: int, email: str) -> str | None:
+    """Why a new password is refused."""
+    text = password.casefold()
+    if len(password) < minimum:
+        return f"Use at least {minimum} characters"
+    try:
+        if len(password.encode()) > MAX_BYTES:
+            return f"Use at most {MAX_BYTES} bytes"
+    except UnicodeEncodeError:
+        return "Use whole characters"
+    if "\0" in password:
+        return "Use no NUL character"
+    if any((text + text).find(text, 1) == size for size in range(1, len(text) // 2 + 1)):
+        return "Use more than one block that repeats"
+    if is_common(text):
+        return "This password is among the most common ones"
+    if any(near(text, name.casefold()) for name in (email, PROJECT)):
+        return "Use something other than your e-mail or the name of this service"
+    return None
+
+
+def near(text: str, name: str) -> bool:
+    """The name, or its parts and little else."""
+    parts = [name, name.partition("@")[0], re.sub(r"[^a-z0-9]", "", name)]
+    return any(len(part) >= 4 and part in text and len(text) - len(part) < 8 for part in parts)
+
+
+def supported(hashed: str) -> bool:
+    """Whether an imported hash can be verified, at a bearable cost."""
+    if BCRYPT.fullmatch(hashed):
+        return True
+    try:
+        parameters: Parameters = extract_parameters(hashed)
+    except (InvalidHashError, ValueError):
+        return False
+    return Argon2Hasher.identify(hashed) and parameters.memory_cost <= MAX_MEMORY

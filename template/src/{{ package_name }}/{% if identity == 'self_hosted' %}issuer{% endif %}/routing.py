@@ -1,0 +1,79 @@
+"""What the issuer's routes have in common: the issuer, strict bodies, answers that echo nothing."""
+
+from collections.abc import Callable, Coroutine
+from ipaddress import ip_address
+from typing import Annotated, Any
+
+from fastapi import Depends, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ConfigDict
+
+from .answers import OAuthError
+from .app import Issuer
+
+Responses = dict[int | str, dict[str, Any]]  # for OpenAPI
+MAX_BODY = 16_384  # bytes, counted while they are read
+HSTS = {"Strict-Transport-Security": "max-age=31536000"}
+
+
+def issuer_of(request: Request) -> Issuer:
+    """The issuer of the application."""
+    issuer: Issuer = request.app.state.issuer
+    return issuer
+
+
+FromIssuer = Annotated[Issuer, Depends(issuer_of)]
+
+
+class Incoming(BaseModel):
+    """A body: unknown members are refused, and validation errors do not quote what was sent."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class IssuerRoute(APIRoute):
+    """A route whose errors never quote a password, and that production serves over TLS only."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def answer(request: Request) -> Response:
+            production = issuer_of(request).settings.environment == "production"
+            if production and self.path.startswith("/auth/") and in_clear(request):
+                return JSONResponse({"detail": "Use https"}, 403)
+            headers = HSTS if production else {}
+            try:
+                response = await handle(request)
+            except RequestValidationError as error:
+                response = JSONResponse({"detail": [quiet(one) for one in error.errors()]}, 422)
+            except OAuthError as error:
+                response = JSONResponse(error.detail, error.status_code, error.headers)
+            except HTTPException as error:
+                error.headers = {**(error.headers or {}), **headers}
+                raise
+            response.headers.update(headers)
+            return response
+
+        return answer
+
+
+def in_clear(request: Request) -> bool:
+    """It came by http, and from another machine; trusted proxies were heard in main.py."""
+    if request.url.scheme == "https":
+        return False
+    try:
+        return not ip_address(request.client.host if request.client else "").is_loopback
+    except ValueError:
+        return True
+
+
+def quiet(error: Any) -> dict[str, Any]:
+    """A validation error without what was sent."""
+    return {name: error[name] for name in ("type", "loc", "msg")}
+
+
+def refused_value(field: str, why: str) -> HTTPException:
+    """422 for a value that has the right type, in FastAPI's form."""
+    return HTTPException(422, [{"type": "value_error", "loc": ["body", field], "msg": why}])

@@ -1,0 +1,221 @@
+"""Sessions: opened by a login, refreshed by compare-and-swap, ended by revoking their row.
+
+A refresh token is base64url(handle + secret); the row holds SHA-256 of the secret. A refresh draws
+a new salt, and the successor is HMAC-SHA256(salt, old secret): callers who race, or retry within
+RETRY, derive the same one, and nothing about it is stored. Any other secret under a known handle
+was replaced before: it was stolen, or its thief came first, so the session ends.
+"""
+
+import hmac
+import secrets
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any, NamedTuple
+from uuid import UUID, uuid4
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    delete,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
+
+from ..database import now
+from .models import sessions, users
+
+RETRY = timedelta(seconds=10)  # in which the last token is answered again; tests lower it
+MOST = 50  # of one user
+HANDLE, SECRET = 16, 32  # bytes
+
+
+class Lives(NamedTuple):
+    """How long sessions last: unused, and at most."""
+
+    idle: timedelta
+    longest: timedelta
+
+
+class Verified(NamedTuple):
+    """A user whose password is right, and the hash that replaces an outdated one."""
+
+    row: Row[Any]
+    better: str | None
+
+
+class Granted(NamedTuple):
+    """What tokens are made from."""
+
+    sid: UUID
+    sub: str
+    role: str
+    ends_at: datetime
+    refresh_token: str
+    now: datetime
+
+
+class Reused(Exception):
+    """A refresh token came that was replaced before; its session has ended."""
+
+    def __init__(self, sid: UUID, sub: str) -> None:
+        super().__init__("reused")
+        self.sid, self.sub = sid, sub
+
+
+def live() -> ColumnElement[bool]:
+    return (
+        sessions.c.revoked_at.is_(None)
+        & (sessions.c.expires_at > now())
+        & (sessions.c.ends_at > now())
+    )
+
+
+def encode(handle: bytes, secret: bytes) -> str:
+    return urlsafe_b64encode(handle + secret).decode()
+
+
+def decode(token: str) -> tuple[bytes, bytes] | None:
+    """Handle and secret, if the text has the form of a refresh token."""
+    if len(token) != 64 or not token.isascii():
+        return None
+    try:
+        raw = urlsafe_b64decode(token)
+    except ValueError:
+        return None
+    return (raw[:HANDLE], raw[HANDLE:]) if encode(raw[:HANDLE], raw[HANDLE:]) == token else None
+
+
+def digest(secret: bytes) -> bytes:
+    return sha256(secret).digest()
+
+
+def successor(salt: bytes, secret: bytes) -> bytes:
+    return hmac.digest(salt, secret, "sha256")
+
+
+def open_session(
+    connection: Connection, verified: Verified, network: str, client: str, lives: Lives
+) -> Granted | None:
+    """Open a session in a transaction, if the user still is what was verified.
+
+    A password change that commits between the check of the password and this would otherwise leave
+    the session of whoever knew the old password.
+    """
+    user, better = verified
+    sid, handle, secret = uuid4(), secrets.token_bytes(HANDLE), secrets.token_bytes(SECRET)
+    moment: datetime = connection.scalars(select(now())).one()
+    ends_at = moment + lives.longest
+    values: dict[str, Any] = {
+        "id": sid,
+        "handle": handle,
+        "digest": digest(secret),
+        "salt": secrets.token_bytes(SECRET),
+        "rotated_at": moment,
+        "expires_at": moment + lives.idle,
+        "ends_at": ends_at,
+        "created_at": moment,
+        "network": network,
+        "client": client[:200],
+    }
+    same = (
+        (users.c.id == user.id)
+        & users.c.active
+        & (users.c.role == user.role)
+        & (users.c.password_hash == user.password_hash)
+    )
+    row = [literal(value, sessions.c[name].type) for name, value in values.items()]
+    source = select(users.c.id, *row).where(same)
+    if connection.dialect.name == "postgresql":
+        source = source.with_for_update(read=True)
+    into = insert(sessions).from_select(["user_id", *values], source)
+    if connection.execute(into).rowcount != 1:
+        return None
+    if better:
+        connection.execute(update(users).where(same).values(password_hash=better))
+    kept = select(sessions.c.id).where(sessions.c.user_id == user.id)
+    kept = kept.order_by(sessions.c.created_at.desc()).limit(MOST)
+    connection.execute(
+        delete(sessions).where(sessions.c.user_id == user.id, sessions.c.id.not_in(kept))
+    )
+    return Granted(sid, user.sub, user.role, ends_at, encode(handle, secret), moment)
+
+
+def refresh(connection: Connection, token: str, lives: Lives) -> Granted | None:
+    """Swap the token for its successor; None if it is not good, Reused if it was replaced."""
+    parts = decode(token)
+    if parts is None:
+        return None
+    handle, secret = parts
+    row = _read(connection, handle)
+    if row is None or not row.live:
+        return None
+    if hmac.compare_digest(row.digest, digest(secret)):
+        salt = secrets.token_bytes(SECRET)
+        following = successor(salt, secret)
+        swap = (
+            update(sessions)
+            .where(sessions.c.id == row.id, sessions.c.digest == row.digest)
+            .where(sessions.c.revoked_at.is_(None))
+            .values(
+                digest=digest(following),
+                previous=row.digest,
+                salt=salt,
+                rotated_at=row.now,
+                expires_at=min(row.now + lives.idle, row.ends_at),
+            )
+        )
+        if connection.execute(swap).rowcount == 1:
+            return _granted(row, handle, following)
+        row = _read(connection, handle)  # another caller was first
+        if row is None or not row.live:
+            return None
+    retried = row.previous is not None and hmac.compare_digest(row.previous, digest(secret))
+    if retried and row.now - row.rotated_at <= RETRY:
+        return _granted(row, handle, successor(row.salt, secret))
+    revoke(connection, sessions.c.id == row.id)
+    raise Reused(row.id, row.sub)
+
+
+def _read(connection: Connection, handle: bytes) -> Row[Any] | None:
+    query = select(sessions, users.c.sub, users.c.role, (live() & users.c.active).label("live"))
+    query = query.add_columns(now().label("now")).join(users, users.c.id == sessions.c.user_id)
+    return connection.execute(query.where(sessions.c.handle == handle)).one_or_none()
+
+
+def _granted(row: Row[Any], handle: bytes, secret: bytes) -> Granted:
+    return Granted(row.id, row.sub, row.role, row.ends_at, encode(handle, secret), row.now)
+
+
+def revoke(connection: Connection, which: ColumnElement[bool]) -> int:
+    """End sessions at once; return how many were live."""
+    ending = update(sessions).where(which, sessions.c.revoked_at.is_(None))
+    return connection.execute(ending.values(revoked_at=now())).rowcount
+
+
+def revoke_token(connection: Connection, token: str) -> Row[Any] | None:
+    """End the session of a refresh token, also of a replaced one (RFC 7009)."""
+    parts = decode(token)
+    row = _read(connection, parts[0]) if parts else None
+    if row is not None:
+        revoke(connection, sessions.c.id == row.id)
+    return row
+
+
+def known_network(connection: Connection, email: str, network: str) -> bool:
+    """Whether the user is logged in from this network."""
+    query = select(sessions.c.id).join(users, users.c.id == sessions.c.user_id)
+    query = query.where(users.c.email == email, sessions.c.network == network, live())
+    return connection.execute(query.limit(1)).first() is not None
+
+
+def purge(connection: Connection) -> int:
+    """Delete what ended more than a day ago."""
+    moment: datetime = connection.scalars(select(now())).one()
+    old = moment - timedelta(days=1)
+    ended = or_(sessions.c.expires_at < old, sessions.c.revoked_at < old)
+    return connection.execute(delete(sessions).where(ended)).rowcount

@@ -1,0 +1,199 @@
+"""Users: made, listed, changed, deactivated, deleted; never without an active administrator.
+
+Each function is one step of a transaction. Whoever changes an administrator locks all active ones
+first: two who demote each other at the same time would leave none otherwise.
+"""
+
+import re
+import secrets
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import idna
+from pydantic import BaseModel
+from sqlalchemy import Connection, Row, delete, exists, insert, select, update
+
+from . import links, roles, sessions
+from .models import sessions as session_table
+from .models import users
+
+LOCAL = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+DOMAIN = re.compile(r"([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]")
+
+
+class User(BaseModel):
+    """A user, as answers show one."""
+
+    id: UUID
+    sub: str
+    email: str
+    email_verified: bool
+    role: str
+    active: bool
+    created_at: datetime
+    updated_at: datetime
+
+
+class Conflict(Exception):
+    """The change cannot be made; the text says why."""
+
+
+def normal_email(text: str) -> str:
+    """The one form of an address: ASCII, lower case, the domain as IDNA 2008 (ValueError)."""
+    local, _, domain = text.strip().rpartition("@")
+    try:
+        host = idna.encode(domain, uts46=True).decode().lower()
+    except (idna.IDNAError, UnicodeError):
+        host = ""
+    email = f"{local.lower() if local.isascii() else ''}@{host}"
+    if not (LOCAL.fullmatch(email.rpartition("@")[0]) and DOMAIN.fullmatch(host)):
+        raise ValueError("This is not an e-mail address")
+    if len(email) > 254 or len(local) > 64:
+        raise ValueError("This e-mail address is too long")
+    return email
+
+
+def known_role(role: str) -> str:
+    """A role of roles.py (ValueError)."""
+    return roles.Role(role).value
+
+
+def to_user(row: Row[Any]) -> User:
+    return User.model_validate({name: row._mapping[name] for name in User.model_fields})
+
+
+def by_email(connection: Connection, email: str) -> Row[Any] | None:
+    return connection.execute(select(users).where(users.c.email == email)).one_or_none()
+
+
+def by_id(connection: Connection, user_id: UUID) -> Row[Any] | None:
+    return connection.execute(select(users).where(users.c.id == user_id)).one_or_none()
+
+
+def create(
+    connection: Connection,
+    email: str,
+    role: str = roles.DEFAULT,
+    *,
+    password_hash: str | None = None,
+    **more: Any,
+) -> User:
+    """Add a user; without a password nobody can log in until a reset link is redeemed."""
+    if by_email(connection, email):
+        raise Conflict("The e-mail address is taken")
+    values = {"id": uuid4(), "sub": f"auth0|{secrets.token_hex(12)}", "email": email, "role": role}
+    values |= {"password_hash": password_hash, **more}
+    return to_user(connection.execute(insert(users).values(values).returning(users)).one())
+
+
+def page(connection: Connection, after: UUID | None, limit: int) -> list[User]:
+    """The next users in the order of their ids."""
+    query = select(users).order_by(users.c.id).limit(limit)
+    query = query.where(users.c.id > after) if after else query
+    return [to_user(row) for row in connection.execute(query)]
+
+
+def change(
+    connection: Connection, user_id: UUID, *, role: str | None = None, active: bool | None = None
+) -> User | None:
+    """Change role or activity; either ends the sessions of the user at once."""
+    row = _locked(connection, user_id)
+    if row is None:
+        return None
+    role, active = role or row.role, row.active if active is None else active
+    if role != roles.ADMINISTRATOR or not active:
+        _keep_one(connection, row)
+    if (role, active) == (row.role, row.active):
+        return to_user(row)
+    changed = update(users).where(users.c.id == user_id).values(role=role, active=active)
+    result = connection.execute(changed.returning(users)).one()
+    sessions.revoke(connection, session_table.c.user_id == user_id)
+    if not active:
+        links.void(connection, user_id)
+    return to_user(result)
+
+
+def remove(connection: Connection, user_id: UUID) -> User | None:
+    """Delete a user, and what your tables keep of them (roles.on_user_deleted)."""
+    row = _locked(connection, user_id)
+    if row is None:
+        return None
+    _keep_one(connection, row)
+    roles.on_user_deleted(connection, row.sub)
+    connection.execute(delete(users).where(users.c.id == user_id))
+    return to_user(row)
+
+
+def set_password(
+    connection: Connection, row: Row[Any], password_hash: str, keep: UUID | None = None
+) -> bool:
+    """Replace the verified password; ends all sessions but `keep`, and voids all links.
+
+    False if it was changed in the meantime.
+    """
+    same = users.c.password_hash.is_not_distinct_from(row.password_hash)
+    changed = update(users).where(users.c.id == row.id, same, users.c.active)
+    if connection.execute(changed.values(password_hash=password_hash)).rowcount != 1:
+        return False
+    _end_others(connection, row.id, keep)
+    return True
+
+
+def set_email(
+    connection: Connection, row: Row[Any], email: str, *, verified: bool, keep: UUID | None = None
+) -> User | None:
+    """Replace the address; ends all sessions but `keep`, and voids all links. None if taken."""
+    taken = by_email(connection, email)
+    if taken is not None and taken.id != row.id:
+        return None
+    changed = update(users).where(users.c.id == row.id, users.c.email == row.email)
+    changed = changed.values(email=email, email_verified=verified).returning(users)
+    result = connection.execute(changed).one_or_none()
+    if result is None:
+        return None
+    _end_others(connection, row.id, keep)
+    return to_user(result)
+
+
+def mark_verified(connection: Connection, user_id: UUID) -> None:
+    """The user has read what was sent to the address."""
+    connection.execute(update(users).where(users.c.id == user_id).values(email_verified=True))
+
+
+def confirm(connection: Connection, row: Row[Any]) -> None:
+    """The owner of the address has shown up: what was set before by a stranger is void.
+
+    Whoever registers another's address in advance would otherwise keep password and sessions.
+    """
+    first = not row.email_verified
+    values: dict[str, Any] = {"email_verified": True} | ({"password_hash": None} if first else {})
+    connection.execute(update(users).where(users.c.id == row.id).values(values))
+    if first:
+        _end_others(connection, row.id, None)
+
+
+def _end_others(connection: Connection, user_id: UUID, keep: UUID | None) -> None:
+    others = session_table.c.user_id == user_id
+    sessions.revoke(connection, others & (session_table.c.id != keep) if keep else others)
+    links.void(connection, user_id)
+
+
+def administrators() -> Any:
+    return users.c.active & (users.c.role == roles.ADMINISTRATOR)
+
+
+def _locked(connection: Connection, user_id: UUID) -> Row[Any] | None:
+    """Lock the active administrators, in one order, and the user."""
+    query = select(users.c.id).where(administrators()).order_by(users.c.id)
+    connection.execute(query.with_for_update()).all()
+    one = select(users).where(users.c.id == user_id).with_for_update()
+    return connection.execute(one).one_or_none()
+
+
+def _keep_one(connection: Connection, row: Row[Any]) -> None:
+    """Refuse to take away the last active administrator."""
+    if row.role == roles.ADMINISTRATOR and row.active:
+        others = exists().where(administrators(), users.c.id != row.id)
+        if not connection.scalar(select(others)):
+            raise Conflict("This is the last active administrator")
