@@ -8,10 +8,11 @@ from typing import Any
 
 import copier
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from support import AUTOMATIC, EXAMPLE, QUESTIONS, ROOT, python, refusal, render, run
+from support import AUTOMATIC, EXAMPLE, QUESTIONS, ROOT, SELF_HOSTED, python, refusal, render, run
 
 GOOD: dict[str, list[Any]] = {
     "project_name": [
@@ -51,7 +52,7 @@ GOOD: dict[str, list[Any]] = {
     "resource": ["messages", "a", "order_items", "v2", "a" * 20],
     "authorization": ["scopes", "permissions"],
     "description": ["", "Orders of the shop, and who may see them.", "a" * 75],
-    "identity": ["auth0", "self_hosted"],
+    "identity": ["auth0"],  # self_hosted: test_a_self_hosted_issuer_leaves_no_choice
     "database": [True, False],
     "dpop": ["off", "accepted", "required"],
     "token_dialect": ["access_token", "rfc9068_profile"],
@@ -144,7 +145,6 @@ BAD: dict[str, list[tuple[Any, str]]] = {
         for description in ("a" * 76, 'Say "hi"', "two\nlines", "{{ 1 }}", "a\\b", "a\u2028b")
     ],
     "identity": [("keycloak", "Invalid choice")],
-    "database": [("perhaps", "Invalid")],
     "dpop": [("maybe", "Invalid choice")],
     "token_dialect": [("jwt", "Invalid choice")],
     "python_version": [("3.10", "Invalid choice"), ("3", "Invalid choice")],
@@ -209,6 +209,30 @@ def test_what_has_no_default_must_be_answered(
             str(plain_template), tmp_path / "project", answers, defaults=True, quiet=True
         )
     assert not (tmp_path / "project").exists()
+
+
+def test_a_self_hosted_issuer_leaves_no_choice(plain_template: Path, tmp_path: Path) -> None:
+    """With the `scope` claim a plain user could ask Auth0 for `write:*` after the move."""
+    names = {"project_name", "package_name", "auth0_audience", "resource"}
+    answers = {name: EXAMPLE[name] for name in names} | {"identity": "self_hosted"}
+    copier.run_copy(str(plain_template), tmp_path / "project", answers, defaults=True, quiet=True)
+    stored = yaml.safe_load((tmp_path / "project" / ".copier-answers.yml").read_text())
+    assert stored == stored | SELF_HOSTED | {"database": True}
+    assert not {"auth0_setup", "auth0_domain"} & set(stored)
+    for name, value in {
+        "authorization": "scopes",
+        "dpop": "accepted",
+        "token_dialect": "access_token",
+        "database": False,
+    }.items():
+        with pytest.raises(ValueError, match=f"{name}=(permissions|off|rfc9068_profile|true)"):
+            copier.run_copy(
+                str(plain_template),
+                tmp_path / "refused",
+                answers | {name: value},
+                defaults=True,
+                quiet=True,
+            )
 
 
 def test_automatic_needs_no_domain(plain_template: Path, tmp_path: Path) -> None:

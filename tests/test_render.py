@@ -69,7 +69,7 @@ def test_no_ghost_of_a_jinja_expression(project: Path) -> None:
         assert not text.startswith("\n"), path
         assert "\r" not in text, path
         assert not re.search(r"[ \t]$", text, re.MULTILINE), path
-        blank = "\n\n\n\n" if path.suffix in (".py", ".md") else "\n\n\n"
+        blank = "\n\n\n\n" if path.suffix in (".py", ".mako", ".md") else "\n\n\n"
         assert blank not in text, path
 
 
@@ -131,7 +131,7 @@ def test_the_example_of_env_lists_every_setting(project: Path) -> None:
     listed = re.findall(r"^#?([A-Z0-9_]+)=", (project / ".env.example").read_text(), re.MULTILINE)
     settings = (project / "src" / "my_api" / "auth" / "settings.py").read_text()
     fields = re.findall(r"^    (\w+): ", settings.partition("class AuthSettings")[2], re.MULTILINE)
-    assert "auth0_domain" in fields
+    assert {"auth0_domain", "auth_issuer"} & set(fields)
     assert {field.upper() for field in fields if field != "model_config"} <= set(listed)
 
 

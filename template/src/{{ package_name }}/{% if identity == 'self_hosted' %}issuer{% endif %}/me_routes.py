@@ -113,7 +113,7 @@ async def list_sessions(user: CurrentUser, claims: Token, issuer: FromIssuer) ->
     return await find(issuer, user, session_id(claims), None)
 
 
-@router.get(f"{ME}/sessions/{{session}}", responses=UNKNOWN)
+@router.get(ME + "/sessions/{session}", responses=UNKNOWN)
 async def get_session(
     session: UUID, user: CurrentUser, claims: Token, issuer: FromIssuer
 ) -> SessionInfo:
@@ -131,7 +131,7 @@ async def end_sessions(request: Request, user: CurrentUser, issuer: FromIssuer) 
     issuer.events("session_revoked", sub=user.sub, sid="all", network=network_of(request))
 
 
-@router.delete(f"{ME}/sessions/{{session}}", status_code=204, responses=UNKNOWN)
+@router.delete(ME + "/sessions/{session}", status_code=204, responses=UNKNOWN)
 async def end_session(
     request: Request, session: UUID, user: CurrentUser, issuer: FromIssuer
 ) -> None:
