@@ -90,6 +90,7 @@ class Events:
         line["email"] = hashed(email) if email else None
         line["subject"] = hashed(sub) if sub else None
         told = {name: value for name, value in line.items() if value is not None}
+        log.disabled = False  # also where a dictConfig has silenced all that it does not name
         log.info("%s", json.dumps(told, default=str))
 
     def _count(self, event: str, network: str) -> int | None:

@@ -124,6 +124,7 @@ class Issuer:
         """Deliver a one-time link. There is no mail yet: development has links in its log."""
         if self.delivers:
             base = self.settings.link_url or self.settings.auth_issuer
+            log.disabled = False
             log.warning("%s link for %s: %s#token=%s", context, email, base, token)
 
     @property
