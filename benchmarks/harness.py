@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import copier
 import yaml
@@ -21,14 +22,19 @@ ANSWERS = yaml.safe_load((ROOT / "example-answers.yml").read_text(encoding="utf-
 PACKAGE: str = ANSWERS["package_name"]
 
 
+def render(project: Path, answers: dict[str, Any]) -> Path:
+    """Render the working tree, committed or not."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DirtyLocalWarning)
+        copier.run_copy(str(ROOT), project, answers, vcs_ref="HEAD", defaults=True, quiet=True)
+    return project
+
+
 @contextmanager
 def rendered_project() -> Iterator[Path]:
     """Render the working tree, committed or not; its package and test helpers can be imported."""
     with tempfile.TemporaryDirectory() as folder:
-        project = Path(folder) / "project"
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DirtyLocalWarning)
-            copier.run_copy(str(ROOT), project, ANSWERS, vcs_ref="HEAD", defaults=True, quiet=True)
+        project = render(Path(folder) / "project", ANSWERS)
         sys.path[:0] = [str(project / "src"), str(project / "tests")]
         yield project
 
