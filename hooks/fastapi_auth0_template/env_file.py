@@ -73,7 +73,8 @@ def _replaced(line: str, value: str) -> str:
         re.VERBOSE | re.DOTALL,
     )
     if match is None:
-        raise EnvFault(f"this line of .env is not understood: {line.strip()}")
+        name = line.strip().partition("=")[0]  # not the value: it may be a secret
+        raise EnvFault(f"the line of {name} in .env is not understood")
     old = match["value"] or ""
     if old.startswith("#"):
         old, rest = "", " " + old + match["rest"]  # `KEY= # comment` has no value

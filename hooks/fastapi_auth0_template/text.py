@@ -13,12 +13,12 @@ HIDDEN = "(hidden)"
 SHORTEST = 8  # characters; hiding less would blank out ordinary words
 LOOKS_SECRET = re.compile(
     r"eyJ[\w-]{4,}(\.[\w-]*){0,4}"  # a JWT, whole or cut off
-    r"|(?<=bearer )[^\s'\",]{8,}|(?<=dpop )[^\s'\",]{8,}|(?<=basic )[^\s'\",]{8,}"
+    r"|(?<=bearer )[^\s'\",]{16,}|(?<=dpop )[^\s'\",]{16,}|(?<=basic )[^\s'\",]{16,}"
     r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"  # in a URL
     r"|(?<=client_secret=)[^\s&'\",]{4,}|(?<=access_token=)[^\s&'\",]{4,}",
     re.IGNORECASE,
 )
-NAMES = re.compile(r".*(SECRET|TOKEN|PASSWORD)(?!_DIALECT|_CACHE_SIZE)(?!.*(URL|DIALECT|SIZE))")
+NAMES = re.compile(r".*(SECRET|TOKEN|PASSWORD|API_KEY|PRIVATE_KEY)(_\d+)?")
 _secrets: set[str] = set()
 
 
@@ -55,6 +55,6 @@ def redacted_json(value: object) -> object:
 
 def printable(text: str, limit: int = 300) -> str:
     """Return text from outside on one line, without control characters, at a sane length."""
-    text = re.sub(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b.", "", text)
+    text = redacted(re.sub(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b.", "", text))  # before it is cut
     text = " ".join("".join(char if char.isprintable() else " " for char in text).split())
     return text if len(text) <= limit else text[: limit - 3] + "..."

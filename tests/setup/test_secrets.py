@@ -80,7 +80,8 @@ def test_a_known_secret_is_hidden_in_every_spelling() -> None:
     spelt = ['a b&c/d%e"f-long-enough', "a%20b%26c/d%25e%22f-long-enough"]
     spelt += ["a+b%26c%2Fd%25e%22f-long-enough", json.dumps('a b&c/d%e"f-long-enough')]
     assert all("long-enough" not in text.redacted(each) for each in spelt)
-    assert text.redacted("a sentence without secrets") == "a sentence without secrets"
+    for sentence in ("a sentence without secrets", "DPoP accepted", "Bearer tokens are issued"):
+        assert text.redacted(sentence) == sentence
 
 
 def test_settings_are_secret_by_their_names() -> None:
@@ -102,3 +103,25 @@ def test_blanks_around_the_secret_of_the_test_application(machine: Machine) -> N
     text = machine.env_file.read_text(encoding="utf-8").replace(secret, f"' {secret} '")
     machine.env_file.write_text(text, encoding="utf-8")
     assert machine.run("token").code == 0
+
+
+def test_an_error_of_the_project_quotes_no_secret_of_its_settings(machine: Machine) -> None:
+    machine.use("api")
+    assert machine.setup().code == 0
+    path = machine.project / "src" / "my_api" / "settings.py"
+    text = path.read_text(encoding="utf-8")
+    lines = "raise ValueError(open('.env').read()[-150:])\n"
+    path.write_text(f"{text}\n\n{lines}", encoding="utf-8")
+    with machine.env_file.open("a", encoding="utf-8") as file:
+        file.write(f"MAIL_API_KEY={SECRET}\nDATABASE=postgresql://me:pass-of-mine@db/app\n")
+    done = machine.run("doctor", "--json")
+    done.says("ValueError", "MAIL_API_KEY=(hidden)")
+    assert SECRET not in done.said
+    assert "pass-of-mine" not in done.said
+    assert machine.settings()["AUTH0_TEST_CLIENT_SECRET"] not in done.said
+
+
+def test_what_is_cut_off_is_hidden_first() -> None:
+    text.protect("a-secret-that-is-cut-in-half")
+    shown = text.printable("x" * 285 + " a-secret-that-is-cut-in-half", 300)
+    assert "a-secret" not in shown

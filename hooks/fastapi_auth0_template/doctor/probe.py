@@ -33,7 +33,7 @@ def main() -> None:
             warnings.simplefilter("ignore")
             look(asked, found)
     except BaseException as error:
-        found["error"] = f"{type(error).__name__}: {error}"[:500]
+        found["error"] = f"{type(error).__name__}: {error}"
         found["missing"] = getattr(error, "name", None) if isinstance(error, ImportError) else None
     json.dump(found, answers)
     answers.flush()
@@ -55,13 +55,13 @@ def look(asked: dict[str, Any], found: dict[str, Any]) -> None:
     try:
         asyncio.run(ask_guard(package, settings, scopes, asked, found))
     except (Exception, SystemExit) as error:
-        found["guard_error"] = f"{type(error).__name__}: {error}"[:500]
+        found["guard_error"] = f"{type(error).__name__}: {error}"
 
 
 def faults(error: Exception) -> list[str]:
     if hasattr(error, "errors"):  # of pydantic
         return [f"{str(each['loc'][0]).upper()}: {words(each)}" for each in error.errors()]
-    return [f"{type(error).__name__}: {error}"[:500]]
+    return [f"{type(error).__name__}: {error}"]
 
 
 def words(error: Any) -> str:

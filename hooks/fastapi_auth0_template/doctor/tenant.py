@@ -284,7 +284,7 @@ def grants(listed: list[Json], declared: list[str]) -> Check:
         and (missing := [scope for scope in declared if scope not in (grant.get("scope") or [])])
     }
     if not lacking:
-        return ok("grants", f"{len(listed)} client grants, each with every declared scope")
+        return ok("grants", f"client grants: {len(listed)}, each with every declared scope")
     words = "; ".join(f"{client} lacks {', '.join(scopes)}" for client, scopes in lacking.items())
     return warning(
         "grants",
