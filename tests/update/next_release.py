@@ -9,6 +9,7 @@ from pathlib import Path
 
 CHANGED = "Changed by the next release."
 REMOVED = "scripts/demo.py"
+OF_AUTH0 = "{{% if identity == 'auth0' %}}{}{{% endif %}}"
 ADDED = "tests/test_next.py"
 SHARED = {
     "pyproject.toml.jinja": [
@@ -26,7 +27,7 @@ SHARED = {
         (r"^(#REDIS_URL=.*)$", r"\1\n# How much is logged.\n#LOG_LEVEL={{ log_level }}")
     ],
     ".pre-commit-config.yaml": [(r"^(        entry: uv run ruff .*)$", r"\1 --quiet")],
-    "auth0/tenant.yaml.jinja": [(r"(token_lifetime\w*): \d+$", r"\1: 1800")],
+    f"{OF_AUTH0.format('auth0')}/tenant.yaml.jinja": [(r"(token_lifetime\w*): \d+$", r"\1: 1800")],
     "src/{{ package_name }}/main.py.jinja": [
         (r"^(    routes\.include_all\(app\))$", r"\1\n    app.state.release = app.title"),
         (r"^(from \.scopes import Scope)$", r"\1  # " + CHANGED),
@@ -84,7 +85,7 @@ def change_everything(template: Path) -> None:
                 path.write_text(f"# {CHANGED}\n{path.read_text()}")
     for path in (template / "hooks").rglob("*.py"):
         path.write_text(f"# {CHANGED}\n{path.read_text()}")
-    (folder / f"{REMOVED}.jinja").unlink()
+    (folder / f"scripts/{OF_AUTH0.format('demo.py')}.jinja").unlink()
     (folder / ADDED).write_text(f'"""{CHANGED}"""\n\n\ndef test_next() -> None:\n    assert True\n')
 
 

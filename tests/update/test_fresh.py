@@ -63,9 +63,14 @@ def test_an_update_without_edits_is_a_fresh_render(
 
 
 def test_the_owners_files_are_the_same_for_copy_recopy_and_update() -> None:
-    """An update does not see the files that a recopy leaves alone: copier.yml lists both."""
+    """An update does not see the files that a recopy leaves alone: copier.yml lists both.
+
+    Save for those that a later switch of an answer has to be able to add.
+    """
     block = next(entry for entry in SETTINGS["_exclude"] if "_copier_operation" in entry)
-    assert block.split()[6:-3] == SETTINGS["_skip_if_exists"]
+    later = ["/migrations/**", "/src/*/issuer/roles.py"]
+    kept = [rule for rule in SETTINGS["_skip_if_exists"] if rule not in later]
+    assert block.split()[6:-3] == kept
 
 
 def test_no_line_reaches_the_owners_files_and_every_other_file_is_updated(
@@ -123,7 +128,8 @@ def test_no_answer_of_a_release_is_forgotten() -> None:
 def test_every_question_lets_an_update_pass() -> None:
     for name, question in SETTINGS.items():
         if not name.startswith("_") and question.get("when") is not False:
-            assert question.get("ask") in (False, f"{{{{ {name} is undefined }}}}"), name
+            ask = question.get("ask")
+            assert ask is False or ask.startswith(f"{{{{ {name} is undefined"), name
             # The set-up is told at the first copy, and the domain with it.
             assert "default" in question or name == "auth0_setup", name
 
