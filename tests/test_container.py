@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,15 @@ from test_start import free_port
 TOOLS = ("buildah", "debootstrap", "chroot", "mount")
 MISSING = [tool for tool in TOOLS if not shutil.which(tool)]
 DOCKERFILE = ROOT / "template" / "{% if container %}Dockerfile{% endif %}.jinja"
+SELF_HOSTED: dict[str, Any] = {
+    "container": True,
+    "identity": "self_hosted",
+    "auth0_setup": "automatic",
+    "authorization": "permissions",
+    "database": True,
+    "dpop": "off",
+    "token_dialect": "rfc9068_profile",
+}
 AUTHORITY = "etc/tenant.pem"  # in the container: who signed the certificate of the tenant here
 MAX_SIZE = 100  # MB beyond the base image
 GRACE = 10.0  # seconds that Docker waits after SIGTERM
@@ -99,8 +108,18 @@ def project(plain_template: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 @pytest.fixture(scope="module")
-def images(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Images]:
-    """The store with the image `api` of the project, and its base."""
+def self_hosted(plain_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with a database and users of its own."""
+    project = render(plain_template, tmp_path_factory.mktemp("own") / "project", SELF_HOSTED)
+    assert run([uv(), "lock", "--quiet"], project).returncode == 0
+    return project
+
+
+@pytest.fixture(scope="module")
+def images(
+    project: Path, self_hosted: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Images]:
+    """The store with the images of both projects, `api` and `own`, and their base."""
     folder = tmp_path_factory.mktemp("images")
     images = Images(folder)
     settings = folder / "uv.toml"  # so that uv trusts in the build whom this machine trusts
@@ -111,7 +130,9 @@ def images(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         images.add_base(named[0], Path(uv()), "/uv")
         images.add_base(named[1], debian(), "/")
         options = ["--isolation=chroot", "--pull-never", "--format=docker", "--layers"]
-        images("bud", *options, *(f"--volume={volume}" for volume in volumes), "--tag=api", project)
+        options += [f"--volume={volume}" for volume in volumes]
+        images("bud", *options, "--tag=api", project)
+        images("bud", *options, "--tag=own", self_hosted)
         images("tag", named[1], "base")
         yield images
     finally:
@@ -133,16 +154,20 @@ def files(images: Images, image: str = "api") -> Iterator[Path]:
 
 @contextmanager
 def running(
-    images: Images, authority: trustme.CA, folder: Path, **settings: str
+    images: Images, authority: trustme.CA, folder: Path, image: str = "api", **settings: str
 ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """Run the image as it says, its files read-only; gives its URL and its process."""
-    config, port = images.config("api"), free_port()
+    """Run an image as it says, its files read-only but /data; gives its URL and its process."""
+    config, port = images.config(image), free_port()
     environment = dict(line.split("=", 1) for line in config["Env"])
     environment |= {"UVICORN_PORT": str(port), "SSL_CERT_FILE": f"/{AUTHORITY}"} | settings
-    with files(images) as writable:
+    with files(images, image) as writable, ExitStack() as mounts:
         authority.cert_pem.write_to_path(str(writable / AUTHORITY))
         folder.mkdir()
         subprocess.run(["mount", "--bind", "-o", "ro", writable, folder], check=True)
+        mounts.callback(unmount, folder)
+        if (folder / "data").exists():
+            subprocess.run(["mount", "--bind", writable / "data", folder / "data"], check=True)
+            mounts.callback(unmount, folder / "data")
         inside = ["/usr/bin/env", "-C", config["WorkingDir"], *config["Cmd"]]
         with folder.with_suffix(".log").open("w") as log:
             process = subprocess.Popen(
@@ -161,7 +186,10 @@ def running(
         finally:
             process.kill()
             process.wait()
-            subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def unmount(folder: Path) -> None:
+    subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 def answers(url: str) -> bool:
@@ -290,10 +318,32 @@ class TestImage:
                 assert time.monotonic() - asked < GRACE
             assert token not in (tmp_path / "image.log").read_text()
 
+    def test_one_with_users_keeps_them_in_its_data(
+        self, images: Images, authority: trustme.CA, tmp_path: Path
+    ) -> None:
+        settings = {
+            "ENVIRONMENT": "development",
+            "AUTH_ISSUER": "https://localhost:8000/",
+            "AUTH_AUDIENCE": "https://api.example.com",
+            "ISSUER_KEY_SECRET": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
+        }
+        with running(images, authority, tmp_path / "own", "own", **settings) as (url, _):
+            assert httpx.get(f"{url}/.well-known/jwks.json").json()["keys"]
+            assert httpx.get(f"{url}/api/private").status_code == 401
+            assert [path.name for path in (tmp_path / "own/data").glob("*.db")] == ["my_api.db"]
+            environment = images.config("own")["Env"] + [f"{k}={v}" for k, v in settings.items()]
+            migrate = ["python", "scripts/admin.py", "migrate"]
+            inside = ["/usr/bin/env", "-C", "/app", *environment, *migrate]
+            done = run(["chroot", "--userspec=10001:10001", tmp_path / "own", *inside], ROOT)
+            assert done.returncode == 0, done.stdout
 
-def test_the_build_sees_what_it_copies(plain_template: Path, tmp_path: Path) -> None:
+
+@pytest.mark.parametrize("answers", [{"container": True}, SELF_HOSTED], ids=["auth0", "own"])
+def test_the_build_sees_what_it_copies(
+    plain_template: Path, tmp_path: Path, answers: dict[str, Any]
+) -> None:
     """So .env cannot get into an image, whatever the Dockerfile becomes."""
-    project = render(plain_template, tmp_path / "project", {"container": True})
+    project = render(plain_template, tmp_path / "project", answers)
     ignored = (project / ".dockerignore").read_text().splitlines()
     assert "*" in ignored
     let_in = {line[1:] for line in ignored if line.startswith("!")}
