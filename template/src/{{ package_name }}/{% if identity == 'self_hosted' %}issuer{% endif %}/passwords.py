@@ -18,6 +18,7 @@ from pathlib import Path
 from argon2 import Parameters, extract_parameters
 from argon2.exceptions import InvalidHashError
 from pwdlib import PasswordHash
+from pwdlib.exceptions import UnknownHashError
 from pwdlib.hashers.argon2 import Argon2Hasher
 from pwdlib.hashers.bcrypt import BcryptHasher
 
@@ -46,7 +47,10 @@ class Hasher:
 
     def verify(self, password: str, hashed: str | None) -> tuple[bool, str | None]:
         """Whether it is good, and its hash with today's parameters if that is another."""
-        good, better = self.scheme.verify_and_update(password, hashed or self.dummy)
+        try:
+            good, better = self.scheme.verify_and_update(password, hashed or self.dummy)
+        except (UnknownHashError, ValueError):  # a foreign hash; what a scheme cannot hash
+            return False, None
         return (good, better) if hashed else (False, None)
 
 
@@ -79,7 +83,7 @@ class Gate:
     async def verify(self, password: str, hashed: str | None) -> tuple[bool, str | None]:
         """Verify a password; one that no rule allows is wrong, and not hashed at its length."""
         loop = asyncio.get_running_loop()
-        fits = len(password.encode()) <= MAX_BYTES
+        fits = len(password.encode(errors="replace")) <= MAX_BYTES
         password, hashed = (password, hashed) if fits else ("", None)
         return await loop.run_in_executor(self.threads, self.hasher.verify, password, hashed)
 
