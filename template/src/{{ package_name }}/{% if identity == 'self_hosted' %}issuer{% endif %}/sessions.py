@@ -133,7 +133,7 @@ def open_session(
     if connection.dialect.name == "postgresql":
         source = source.with_for_update(read=True)
     into = insert(sessions).from_select(["user_id", *values], source)
-    if connection.execute(into).rowcount != 1:
+    if connection.execute(into.returning(sessions.c.id)).one_or_none() is None:
         return None
     if better:
         connection.execute(update(users).where(same).values(password_hash=better))
