@@ -59,7 +59,9 @@ def wait_until(true: Callable[[], bool], what: str, log: Path, seconds: float = 
     deadline = time.monotonic() + seconds
     while not true():
         if time.monotonic() > deadline:
-            raise SystemExit(f"not within {seconds:g} s: {what}\n{log.read_text()[-2000:]}")
+            raise SystemExit(
+                f"not within {seconds:g} s: {what}\n{log.read_text(encoding='utf-8')[-2000:]}"
+            )
         time.sleep(0.02)
 
 

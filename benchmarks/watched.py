@@ -41,7 +41,7 @@ async def watch(report: Path) -> None:
     """Write a line each second until cancelled."""
     start = second = time.perf_counter()
     pause = busy = 0.0
-    with report.open("a") as lines:
+    with report.open("a", encoding="utf-8") as lines:
         while True:
             before, computed = time.perf_counter(), time.process_time()
             await asyncio.sleep(TICK)
@@ -70,5 +70,5 @@ def open_files() -> int:
 
 def resident() -> int:
     """Bytes of memory that this process holds."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")

@@ -99,4 +99,4 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     }
     reasons = [point["attributes"]["reason"] for point in kept.get("auth.refusals", [])]
     report = {"found": found, "counts": counts, "metrics": list(kept), "reasons": reasons}
-    Path(os.environ["TELEMETRY_FOUND"]).write_text(json.dumps(report))
+    Path(os.environ["TELEMETRY_FOUND"]).write_text(json.dumps(report), encoding="utf-8")

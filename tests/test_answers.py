@@ -19,7 +19,7 @@ import yaml
 from dotenv import dotenv_values
 
 import generated
-from support import copy_working_tree, run
+from support import LINT_ALL, copy_working_tree, run
 
 NUMBER = 150  # of each way
 Render = Callable[[Path, Path, dict[str, Any], pytest.MonkeyPatch], None]
@@ -83,7 +83,6 @@ def test_every_accepted_answer_gives_a_clean_project(
         api = yaml.safe_load((project / "auth0" / "tenant.yaml").read_text(encoding="utf-8"))
         assert api["resourceServers"][0]["name"] == answers["project_name"]
     for command in (["check", "--output-format=concise"], ["format", "--check"]):
-        everything = ["--config", "extend-exclude = []", "--no-cache", "--quiet", "."]
-        done = run([sys.executable, "-m", "ruff", *command, *everything], tmp_path)
+        done = run([sys.executable, "-m", "ruff", *command, *LINT_ALL, "--quiet", "."], tmp_path)
         assert done.returncode == 0, done.stdout
     assert compileall.compile_dir(tmp_path, quiet=2, force=True)

@@ -314,5 +314,5 @@ def test_a_question_that_is_terminated_leaves_the_terminal_as_it_was(
 
 def runs(path: Path, argv: list[str]) -> bool:
     with suppress(OSError):
-        return path.read_text().split("\0")[: len(argv)] == argv
+        return path.read_text(encoding="utf-8").split("\0")[: len(argv)] == argv
     return False

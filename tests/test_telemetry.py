@@ -57,7 +57,7 @@ def recorded(project: Path, report: Path, *chosen: str, **environment: str) -> d
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-p", "telemetry_plugin"]
     done = run([*command, *chosen], project, known | environment, timeout=600)
     assert done.returncode == 0, done.stdout[-4000:]
-    found: dict[str, Any] = json.loads(report.read_text())
+    found: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
     return found
 
 

@@ -161,7 +161,9 @@ def hosts(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         "git@git.example.com:org/name.git",
         "ssh://git@git.example.com/org/name.git",
     ]
-    settings = Path(os.environ["GIT_CONFIG_GLOBAL"]).read_text() + f'[url "{template}"]\n'
+    settings = (
+        Path(os.environ["GIT_CONFIG_GLOBAL"]).read_text(encoding="utf-8") + f'[url "{template}"]\n'
+    )
     settings += "".join(f"    insteadOf = {address}\n" for address in addresses)
     (tmp_path / "gitconfig").write_text(settings)
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))

@@ -155,7 +155,7 @@ def test_a_question_that_is_terminated_leaves_the_terminal_as_it_was(machine: Ma
 
 def command_line(process: int) -> list[str]:
     with suppress(OSError):
-        return Path(f"/proc/{process}/cmdline").read_text().split("\0")
+        return Path(f"/proc/{process}/cmdline").read_text(encoding="utf-8").split("\0")
     return []
 
 

@@ -107,7 +107,7 @@ class Edit:
 
 def read(path: Path) -> list[str]:
     """The lines of a file; none if it is not there."""
-    return path.read_text().splitlines() if path.exists() else []
+    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
 
 
 EDITS = [

@@ -91,8 +91,8 @@ def change_everything(template: Path) -> None:
 
 def change(path: Path, changes: list[tuple[str, str]]) -> None:
     """Apply each of the changes; each has to find its place."""
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     for pattern, replacement in changes:
         text, count = re.subn(pattern, replacement, text, flags=re.MULTILINE)
         assert count, f"{path.name} has no {pattern}: adapt {__name__}"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")

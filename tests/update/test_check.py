@@ -28,7 +28,7 @@ def clean(project: Project) -> Path:
 
 def change_first_line(path: Path) -> None:
     """Where the next release changes each file of the template, too."""
-    path.write_text(f"# Ours.\n{path.read_text()}")
+    path.write_text(f"# Ours.\n{path.read_text(encoding='utf-8')}", encoding="utf-8")
 
 
 def test_nothing_to_find(clean: Path) -> None:

@@ -153,7 +153,9 @@ def test_a_url_is_recorded_so_that_update_bots_read_it(
         for start in ("https://github.com/", "https://gitlab.com/", "git@github.com:")
         for end in ("org/name", "org/name.git")
     ]
-    settings = Path(os.environ["GIT_CONFIG_GLOBAL"]).read_text() + f'[url "{line}"]\n'
+    settings = (
+        Path(os.environ["GIT_CONFIG_GLOBAL"]).read_text(encoding="utf-8") + f'[url "{line}"]\n'
+    )
     for address in [*addresses, "https://git.example.com/org/name"]:
         settings += f"    insteadOf = {address}\n"
     (tmp_path / "gitconfig").write_text(settings)
