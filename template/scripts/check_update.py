@@ -106,21 +106,16 @@ def deleted(root: Path, answers: str) -> list[str]:
     """
     if answers not in names(root, "ls-files", "--modified", "--", answers):
         return []
-    before = git(root, "log", "-1", "--format=%H", "--", answers).strip()
-    changed = names(root, "diff", "--name-only", "--relative", before, "HEAD") if before else []
+    before = names(root, "log", "-1", "--format=%H", "--", answers)
+    changed = names(root, "diff", "--name-only", "--relative", *before, "HEAD") if before else []
     return sorted({*changed} & {*names(root, "ls-files", "--deleted")})
 
 
 def names(root: Path, command: str, *arguments: str) -> list[str]:
     """The names that a command of git lists, each once."""
-    return sorted({*git(root, command, "-z", *arguments).split("\0")} - {""})
-
-
-def git(root: Path, *arguments: str) -> str:
-    """What a command of git prints."""
-    command = ["git", *arguments]
-    done = subprocess.run(command, cwd=root, capture_output=True, encoding="utf-8", check=True)
-    return done.stdout
+    words = ["git", command, "-z", *arguments]
+    done = subprocess.run(words, cwd=root, capture_output=True, encoding="utf-8", check=True)
+    return sorted({*done.stdout.split("\0")} - {""})
 
 
 if __name__ == "__main__":

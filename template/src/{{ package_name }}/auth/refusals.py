@@ -110,7 +110,7 @@ class RefusalLog:
     def write(
         self, refused: Refused, route: str, header: Mapping[str, Any], claims: Mapping[str, Any]
     ) -> None:
-        """Count and log one refusal; `header` and `claims` are what the token says, verified or not."""
+        """Count and log one refusal; `header` and `claims` are of the token, verified or not."""
         COUNTER.add(1, {"reason": refused.reason})
         reason, cause, now = refused.reason, refused.__cause__, self.clock()
         start, count = self.windows.get(reason, (now, 0))

@@ -12,6 +12,7 @@ import json
 import re
 from base64 import urlsafe_b64decode
 from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NoReturn
@@ -29,23 +30,16 @@ TYPES = {  # by token dialect; an absent type is ""
 Json = dict[str, Any]
 
 
+@dataclass(frozen=True, eq=False, repr=False)
 class Claims(Mapping[str, Any]):
-    """The claims of a verified token: `claims["sub"]`, `claims.get("org_id")`; read-only.
+    """The claims of a verified token: `claims["sub"]`, `claims.get("org_id")`.
 
     `scopes` is what the token allows, whichever claim says so. The other attributes are claims that
-    each token has, with their types.
+    each token has, with their types. All requests with the token share them, so they are read-only.
     """
 
-    __slots__ = ("raw", "scopes")
     raw: Mapping[str, Any]
     scopes: frozenset[str]
-
-    def __init__(self, raw: Json, scopes: frozenset[str]) -> None:
-        object.__setattr__(self, "raw", MappingProxyType(raw))
-        object.__setattr__(self, "scopes", scopes)
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError("claims are shared by all requests with this token: read-only")
 
     def __getitem__(self, name: str) -> Any:
         return self.raw[name]
@@ -126,7 +120,7 @@ def to_claims(payload: Json, grants_claim: str) -> Claims:
         granted = granted.split(" ") if isinstance(granted, str) else None  # RFC 6749 3.3
     if not isinstance(granted, list) or not all(isinstance(grant, str) for grant in granted):
         raise Refused("claims", claim=grants_claim)
-    claims = Claims(payload, frozenset(filter(None, granted)))
+    claims = Claims(MappingProxyType(payload), frozenset(filter(None, granted)))
     if not isinstance(claims.client_id, str | None):
         raise Refused("claims", claim="azp" if "azp" in payload else "client_id")
     return claims
