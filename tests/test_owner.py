@@ -1,13 +1,19 @@
 """What owners add and where they run it: a project's tests go on, or say what to do."""
 
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
-from support import render, run
+from support import render, run, uv
 
 PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist"]
+PLUGINS = [  # those that most projects add; anyio brings one that is there in any case
+    *("pytest-asyncio", "pytest-cov", "pytest-env", "pytest-mock", "pytest-randomly"),
+    *("pytest-rerunfailures", "pytest-sugar", "pytest-timeout", "pytest-xdist"),
+]
+READ_ONLY = 'mount --bind . . && mount -o remount,bind,ro . && cd "$PWD" && ! touch x 2>&- && "$@"'
 SHORT = ["tests/auth/test_inventory.py", "tests/auth/test_settings.py", "tests/test_routes.py"]
 TEXT_ROUTE = '''
 """/api/text: answers text, which its document does not say."""
@@ -85,6 +91,25 @@ def test_a_warning_is_an_error_only_where_the_owner_can_mend_it(project: Path) -
     assert code == 0, said
     add(project, "tests/test_own.py", OWN_WARNING)
     assert outcome(project, "tests/test_own.py")[0] == 1
+
+
+def test_a_project_is_green_with_the_plugins_that_most_add(project: Path) -> None:
+    added = [word for name in PLUGINS for word in ("--with", name)]
+    options = ["-n", "2", "--cov=my_api", "--reruns=1", "--timeout=120"]
+    command = [uv(), "run", "--quiet", *added, "pytest", *options, *SHORT]
+    done = run(command, project, {"UV_PYTHON": sys.executable})
+    assert done.returncode == 0, done.stdout
+    listed = done.stdout.partition("plugins: ")[2].partition("\n")[0]
+    assert all(f"{name.removeprefix('pytest-')}-" in listed for name in [*PLUGINS, "anyio"])
+
+
+def test_a_project_is_green_in_a_folder_that_is_read_only(project: Path) -> None:
+    unshare = [str(shutil.which("unshare")), "--mount", "--map-root-user", "--user"]
+    if not shutil.which("unshare") or run([*unshare, "true"], project).returncode:
+        pytest.skip("this machine lets nobody mount")
+    command = [*unshare, "sh", "-c", READ_ONLY, "sh", *PYTEST, *SHORT]
+    done = run(command, project, {"PYTHONPATH": "src", "PYTHONDONTWRITEBYTECODE": "1"})
+    assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize(
