@@ -61,6 +61,14 @@ def test_a_default_render_has_few_files(plain_template: Path, tmp_path: Path) ->
     assert len([path for path in files if path.name != ".env"]) <= 46
 
 
+def test_a_default_render_has_few_lines(plain_template: Path, tmp_path: Path) -> None:
+    """Its owner reads it: a line that is added has to earn its place, or another one goes."""
+    project = render(plain_template, tmp_path / "project")
+    read = [path for folder in ("src", "scripts") for path in (project / folder).rglob("*.py")]
+    lines = sum(len(path.read_text(encoding="utf-8").splitlines()) for path in read)
+    assert lines <= 2_035
+
+
 def test_no_ghost_of_a_jinja_expression(project: Path) -> None:
     for path in files_of(project):
         text = path.read_text(encoding="utf-8")

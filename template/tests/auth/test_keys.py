@@ -311,13 +311,14 @@ def test_without_a_lifespan_the_probe_of_readiness_starts_the_fetch(
     async def ask() -> list[int]:
         transport = httpx2.ASGITransport(app)  # runs no lifespan
         async with httpx2.AsyncClient(transport=transport, base_url="http://api") as client:
-            answers = []
-            for _ in range(3):
+            answers = [(await client.get("/readyz")).status_code]
+            while answers[-1] != 200 and len(answers) < 500:
+                await asyncio.sleep(0.01)
                 answers.append((await client.get("/readyz")).status_code)
-                await asyncio.sleep(0.02)
             return answers
 
-    assert asyncio.run(ask()) == [503, 200, 200]
+    answers = asyncio.run(ask())
+    assert (answers[0], answers[-1]) == (503, 200)
     assert tenant.fetches == [tenant.discovery_url, tenant.jwks_uri]
 
 
