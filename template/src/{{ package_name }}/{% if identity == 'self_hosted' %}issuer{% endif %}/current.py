@@ -5,11 +5,13 @@ database once per request: a session that was ended, a user who was deactivated 
 is refused at once.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import Depends, HTTPException
+from fastapi import Depends, FastAPI, HTTPException
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import iter_route_contexts
 from sqlalchemy import bindparam, select
 from starlette.requests import HTTPConnection
 
@@ -68,6 +70,31 @@ class RoleChecker:
 allow_admin = RoleChecker([Role(ADMINISTRATOR)])
 allow_moderator = RoleChecker([Role(ADMINISTRATOR), Role.MODERATOR])
 AdminUser = Annotated[User, Depends(allow_admin)]
+
+
+def checkers(dependant: Dependant | None) -> Iterator[RoleChecker]:
+    """Each RoleChecker of a route, however deep."""
+    for dependency in dependant.dependencies if dependant else ():
+        if isinstance(dependency.call, RoleChecker):
+            yield dependency.call
+        yield from checkers(dependency)
+
+
+def declare_roles(app: FastAPI) -> None:
+    """Let the OpenAPI document say which routes answer 403 for lack of a role."""
+    build = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = build()
+        for route in iter_route_contexts(app.routes):
+            for checker in checkers(getattr(route, "dependant", None)):
+                text = f"The user is none of: {', '.join(sorted(checker.allowed_roles))}"
+                for method in route.methods or ():
+                    operation = document["paths"].get(route.path_format, {}).get(method.lower(), {})
+                    operation.get("responses", {}).setdefault("403", {"description": text})
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]
 
 
 def check_owner(user: User, owner: str, *roles: Role) -> None:
