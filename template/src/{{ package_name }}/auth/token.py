@@ -38,6 +38,7 @@ class Claims(Mapping[str, Any]):
     each token has, with their types. All requests with the token share them, so they are read-only.
     """
 
+    __slots__ = ("raw", "scopes")
     raw: Mapping[str, Any]
     scopes: frozenset[str]
 
