@@ -14,6 +14,7 @@ FLOORS = [
     ["__main__"],
     ["app"],
     ["commands"],
+    ["move"],
     ["doctor"],
     ["tenant"],
     ["apply"],

@@ -28,6 +28,9 @@ Exit codes
           3 stopped before any change: a decision, a flag or a login is missing
   doctor  0 good, 1 warnings, 2 failures
   token   0 done, 1 failed, 3 something has to be set up first
+  move-users  0 done or nothing to do, 1 failed, 2 --dry-run found changes,
+          3 stopped before any change
+  move-check  0 nothing to change, 2 there are lines to change
   new     see `new --help`
   all     64 wrong command line, 130 interrupted
 """
@@ -98,6 +101,7 @@ def _bounded(options: Options, *, catch_signals: bool) -> int:
 
 def _command(name: str) -> Callable[[Options, Console], int]:
     """Return the function of a command; the others are not loaded."""
+    name = name.replace("-", "_")
     module = importlib.import_module(f".commands.{name}", __package__)
     found: Callable[[Options, Console], int] = getattr(module, name)
     return found
@@ -122,7 +126,7 @@ def _failed(options: Options, console: Console, problem: Problem) -> int:
 
 
 def _interrupted(options: Options, console: Console) -> Problem:
-    if options.command != "setup" or not console.report.wrote:
+    if not console.report.wrote:
         return Interrupted("interrupted; nothing was changed", "Run it again.")
     return Interrupted(
         "interrupted",
@@ -288,6 +292,34 @@ def _token(
     return Options(
         "token", project.absolute(), tenant, audience, timeout, no_input,
         scopes=tuple(scope or ()), fresh=fresh,
+    )  # fmt: skip
+
+
+@cli.command("move-check", help="List the lines to change before a move to Auth0. Changes nothing.")
+def _move_check(project: ProjectFolder = Path(), json: AsJson = False) -> Options:
+    return Options("move-check", project.absolute(), json=json)
+
+
+@cli.command("move-users", help="Move the users of a self-hosted project to Auth0.")
+def _move_users(
+    files: Annotated[
+        Path,
+        Flag("--files", metavar="DIR", help="Where the import files go: outside any work tree."),
+    ],
+    project: ProjectFolder = Path(),
+    tenant: TenantDomain = None,
+    timeout: Timeout = 60.0,
+    no_input: NoInput = False,
+    json: AsJson = False,
+    upload: Annotated[
+        bool, Flag("--upload", help="Upload them, assign roles, check, remove the files.")
+    ] = False,
+    dry_run: Annotated[bool, Flag("--dry-run", help="Show the plan; 2: changes.")] = False,
+    yes: Annotated[bool, Flag("--yes", "-y", help="Apply the plan without asking.")] = False,
+) -> Options:
+    return Options(
+        "move-users", project.absolute(), tenant, None, timeout, no_input, "api", json,
+        dry_run, yes, files=files.absolute(), upload=upload,
     )  # fmt: skip
 
 

@@ -53,7 +53,7 @@ class Report:
         return self.work is not None and self.work.wrote
 
     def as_json(self, command: str, code: int) -> Json:
-        if code in (3, 130) and command == "setup":
+        if code in (3, 130) and command in ("setup", "move-users"):
             self.status = "stopped" if code == 3 else "interrupted"
         error = self.problem and {
             "code": self.problem.code,

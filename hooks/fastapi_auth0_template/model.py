@@ -34,6 +34,9 @@ class Options:
     token: str | None = None
     scopes: tuple[str, ...] = ()
     fresh: bool = False
+    # move-users
+    files: Path = Path()
+    upload: bool = False
 
     def never_asking(self) -> "Options":
         """The same, for a part of a command that must not ask."""

@@ -115,6 +115,36 @@ class CredentialsMissing(Decision):
     next_step = "Set them in the environment, not in .env."
 
 
+class ProjectFault(Decision):
+    code = "project"
+    next_step = "Run `uv sync` in the project and put right what it says, then run again."
+
+
+class FilesFault(Decision):
+    code = "files"
+
+
+class NotMovable(Decision):
+    code = "not_movable"
+
+
+class EmailTaken(Decision):
+    code = "email_taken"
+    next_step = (
+        "Find out who made these accounts; delete or rename them in the tenant, then run it again."
+    )
+
+
+class NoConnection(Decision):
+    code = "connection"
+    next_step = "Make a database connection in the tenant, or keep one only; then run it again."
+
+
+class RoleTaken(Decision):
+    code = "role_taken"
+    next_step = "Rename that role in the tenant, then run it again."
+
+
 class LibraryMissing(Decision):
     code = "management_missing"
     next_step = "Install the tool again: its package brings auth0-python."
@@ -237,6 +267,11 @@ class BadAnswer(Problem):
 class TlsFault(Problem):
     code = "tls"
     next_step = "Behind a company proxy, set SSL_CERT_FILE to its certificates (PEM)."
+
+
+class NotMoved(Problem):
+    code = "not_moved"
+    next_step = "Put right what is listed, then run it again: it goes on with those who are left."
 
 
 class NotVerified(Problem):

@@ -57,24 +57,26 @@ class Inside:
 
 def ask(project: Project, token: str | None, seconds: float) -> Inside:
     """Run the probe; `seconds` is how long it waits for the tenant's keys."""
-    python = _python(project.root)
+    python = python_of(project.root)
     fallback = raw_settings(project)
     if python is None or project.package is None:
         return Inside(fallback, NO_ENVIRONMENT if project.package else "there is no src/*/settings")
     source = files(__package__).joinpath("probe.py").read_text(encoding="utf-8")
     try:
         asked = json.dumps({"token": token, "seconds": seconds}).encode()
-        answer, said = _run([python, "-c", source], project.root, asked, STARTING + seconds)
-        found = json.loads(answer)
+        done = run([python, "-c", source], project.root, asked, STARTING + seconds)
+        found = json.loads(done.stdout)
     except subprocess.TimeoutExpired:
         return Inside(fallback, f"the project gave no answer within {STARTING + seconds:g} s")
     except (OSError, ValueError):
         return Inside(fallback, "the project could not be asked: its Python gave no answer")
-    return _inside(project, found | {"said": said.decode("utf-8", "replace")}, fallback)
+    return _inside(project, found | {"said": done.stderr.decode("utf-8", "replace")}, fallback)
 
 
-def _run(argv: list[str], folder: Path, asked: bytes, seconds: float) -> tuple[bytes, bytes]:
-    """Return what the process prints on both streams; it ends with us, and with its time."""
+def run(
+    argv: list[str], folder: Path, asked: bytes, seconds: float
+) -> "subprocess.CompletedProcess[bytes]":
+    """Run the project's Python in the project; it ends with us, and with its time."""
     with subprocess.Popen(
         argv,
         cwd=folder,
@@ -85,9 +87,10 @@ def _run(argv: list[str], folder: Path, asked: bytes, seconds: float) -> tuple[b
     ) as process:
         try:
             with stoppable(process):
-                return process.communicate(asked, timeout=seconds)
+                answer, said = process.communicate(asked, timeout=seconds)
         finally:
             process.kill()
+    return subprocess.CompletedProcess(argv, process.returncode, answer, said)
 
 
 def _inside(project: Project, found: Json, fallback: Settings) -> Inside:
@@ -152,7 +155,7 @@ def raw_settings(project: Project) -> Settings:
     )
 
 
-def _python(root: Path) -> str | None:
+def python_of(root: Path) -> str | None:
     """Return the Python of the project's environment; none is made, and nothing is installed."""
     named = os.environ.get("UV_PROJECT_ENVIRONMENT") or ".venv"
     for folder in (root / named, *(parent / named for parent in root.parents)):

@@ -50,12 +50,19 @@ def machine_token(domain: str, environ: Mapping[str, str], via: str, patience: P
 
 def connect(domain: str, environ: Mapping[str, str], patience: Patience) -> "ManagementTenant":
     """Log in with the environment's token, or with its client id and secret."""
+    return ManagementTenant(*login(domain, environ, patience))
+
+
+def login(
+    domain: str, environ: Mapping[str, str], patience: Patience
+) -> tuple[str, Any, str, Patience]:
+    """Return what a tenant is made of: its domain, the library, a token, and the patience."""
     try:
         library = importlib.import_module("auth0.management")
     except ImportError:
         raise LibraryMissing("--via api needs auth0-python, which cannot be imported") from None
     token = machine_token(domain, environ, "api", patience)
-    return ManagementTenant(domain, library, token, patience)
+    return domain, library, token, patience
 
 
 class ManagementTenant:

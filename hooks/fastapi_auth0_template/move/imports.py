@@ -1,0 +1,124 @@
+"""The lines of a project that use its own issuer, and what each becomes with Auth0."""
+
+import ast
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from .project import Access, SelfHosted
+
+# The template's own, which the update rewrites or removes; {} is the package.
+TEMPLATES = (
+    *("src/{}/issuer/", "src/{}/auth/", "src/{}/main.py", "src/{}/app.py", "tests/issuer/"),
+    *("src/{}/database.py", "scripts/admin.py", "scripts/demo.py", "tests/conftest.py"),
+    *("tests/memory_tenant.py", "tests/auth/", "migrations/env.py", ".venv/"),
+)
+CLAIMS = "Annotated[Claims, Depends(auth0.require_auth())]"
+USERS = ("CurrentUser", "ActiveUser", "current_user", "User")
+
+
+@dataclass(frozen=True)
+class Use:
+    """One line to change: where it is, what it says, what takes its place."""
+
+    path: str
+    line: int
+    name: str
+    instead: str
+
+
+def find_uses(project: SelfHosted, access: Access) -> list[Use]:
+    """Return every line outside the template's files that uses a name of the issuer."""
+    skipped = tuple(place.format(project.package) for place in TEMPLATES)
+    found = []
+    for path in sorted(project.root.rglob("*.py")):
+        name = path.relative_to(project.root).as_posix()
+        if not name.startswith(skipped):
+            found += list(_uses(name, path.read_bytes(), access))
+    return found
+
+
+def _uses(path: str, source: bytes, access: Access) -> Iterator[Use]:
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        yield Use(path, 1, "a file that is no Python", "read it yourself")
+        return
+    names: dict[str, str] = {}
+    for node in ast.walk(tree):
+        imported = _imported(node)
+        names |= imported
+        for name in imported.values():
+            yield Use(path, node.lineno, f"import of {name}", "remove it")  # type: ignore[attr-defined]
+    inside: set[ast.AST] = set()  # of a RoleChecker(…), which is one use
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and _name(node.func, names) == "RoleChecker":
+            inside |= set(ast.walk(node))
+            yield Use(path, node.lineno, ast.unparse(node), for_call(node, access))
+        elif node not in inside and (instead := _instead(_name(node, names), access)):
+            yield Use(path, node.lineno, ast.unparse(node), instead)  # type: ignore[attr-defined]
+
+
+def _imported(node: ast.AST) -> dict[str, str]:
+    """Return what the node imports of the issuer: the name here -> the name there."""
+    if isinstance(node, ast.Import):
+        of_issuer = [alias for alias in node.names if "issuer" in alias.name.split(".")]
+        return {alias.asname or alias.name: alias.name for alias in of_issuer}
+    if not isinstance(node, ast.ImportFrom):
+        return {}
+    inside = "issuer" in (node.module or "").split(".")
+    return {
+        alias.asname or alias.name: alias.name
+        for alias in node.names
+        if inside or alias.name == "issuer"
+    }
+
+
+def _name(node: ast.AST, names: Mapping[str, str]) -> str:
+    """Return the issuer's name of a name, or of an attribute such as issuer.CurrentUser."""
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+        return names.get(node.id, "")
+    if isinstance(node, ast.Attribute):
+        base = ast.unparse(node.value)
+        if base in names and names[base].rpartition(".")[2] in ("issuer", "current", "roles"):
+            return node.attr
+    return ""
+
+
+def _instead(name: str, access: Access) -> str:
+    if name in USERS:
+        return f"{CLAIMS}; claims.sub is the user's sub"
+    if name in ("allow_admin", "AdminUser"):
+        return for_roles({access.administrator}, access)
+    if name == "allow_moderator":
+        moderators = {access.members[each] for each in ("MODERATOR",) if each in access.members}
+        return for_roles({access.administrator} | moderators, access)
+    if name == "check_owner":
+        return "compare the object's owner with claims.sub, and answer 404"
+    if name in ("roles", "Role"):
+        return "a scope: a role's scopes come in the token as permissions"
+    return ""
+
+
+def for_call(node: ast.Call, access: Access) -> str:
+    """Return what takes the place of RoleChecker([Role.X, …])."""
+    members = {each.attr for each in ast.walk(node) if isinstance(each, ast.Attribute)}
+    allowed = {access.members[name] for name in members if name in access.members}
+    texts = {str(each.value) for each in ast.walk(node) if isinstance(each, ast.Constant)}
+    allowed |= texts & set(access.roles)
+    return for_roles(allowed, access)
+
+
+def for_roles(allowed: Iterable[str], access: Access) -> str:
+    """Return the scopes that all of these roles have, and none of the others."""
+    allowed = set(allowed)
+    if not allowed:
+        return "auth0.require_auth(scopes=…) with scopes that only these roles have"
+    common = set.intersection(*(set(access.roles[role]) for role in allowed))
+    others = {scope for role in set(access.roles) - allowed for scope in access.roles[role]}
+    if telling := sorted(common - others):
+        return f"auth0.require_auth(scopes={telling!r})"
+    names = " and ".join(sorted(allowed))
+    return (
+        f"auth0.require_auth(scopes=…): no scope is only {names}'s; add one to scopes.py, give it"
+        " to them in roles.py, then ask for it here"
+    )
