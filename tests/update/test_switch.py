@@ -41,6 +41,8 @@ SWITCHES: list[tuple[dict[str, Any], dict[str, Any]]] = [
     (EXAMPLE, {"token_dialect": "rfc9068_profile", "python_version": "3.13"}),
     (EXAMPLE, {"cors_origins": "https://app.example.com", "behind_proxy": True}),
     (EXAMPLE, {"project_name": "Our API", "description": "Ours"}),
+    (EXAMPLE, {"logs": "json", "container": True}),
+    ({"logs": "json", "container": True}, {"logs": "text", "container": False}),
 ]
 
 
