@@ -136,7 +136,9 @@ def report(name: str, times: dict[str, list[float]], bound: float) -> list[Targe
 
     return [
         Target(f"{name}: login, to the bare hash", ratio("login", "bare hash"), 1.4, " x"),
-        Target(f"{name}: /me, to the guard", ratio("GET /api/users/me", "guard alone"), bound, " x"),
+        Target(
+            f"{name}: /me, to the guard", ratio("GET /api/users/me", "guard alone"), bound, " x"
+        ),
         Target(f"{name}: a page of {USERS} users", medians["page of 100"], 5, " ms"),
     ]
 

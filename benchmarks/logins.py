@@ -3,7 +3,7 @@
     python3 hooks/bootstrap.py run benchmarks/logins.py
 
 The pause is the longest answer of /healthz, asked all the time over a connection of its own, while
-200 requests arrive at once: guarded ones, then logins. Failures are of four kinds that must be alike.
+200 requests arrive at once: guarded ones, then logins. Four kinds of failure must be alike.
 """
 
 import asyncio

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-
 from bed import Process, answers, free_port, wait_until
 from harness import ANSWERS, PACKAGE, render
 
@@ -107,7 +106,7 @@ def prepare(url: str, count: int, hashes: Sequence[str] = ()) -> list[str]:
             keys.add(connection, ring, database.now())
     reader.dispose()
     writer.dispose()
-    return [row["email"] for row in rows]
+    return [str(row["email"]) for row in rows]
 
 
 @contextmanager
@@ -172,7 +171,7 @@ class Postgres:
 @contextmanager
 def postgres() -> Iterator[Postgres]:
     """Run a PostgreSQL; `BINARIES` is empty where there is none."""
-    folder = Path(tempfile.mkdtemp(dir="/tmp"))  # noqa: S108  its user cannot enter other folders
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))
     try:
         server = Postgres(folder)
         if server.user:
