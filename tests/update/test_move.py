@@ -56,9 +56,10 @@ CHANGED = [
     ("from ..database import DbSession\n", "from ..auth import Claims, auth0\n{}"),
     (
         "moderators = RoleChecker([Role.ADMIN, Role.MODERATOR])\n",
+        "User = Annotated[Claims, Depends(auth0.require_auth())]\n"
         'moderators = auth0.require_auth(scopes=["write:messages"])\n',
     ),
-    ("user: CurrentUser", "claims: Annotated[Claims, Depends(auth0.require_auth())]"),
+    ("user: CurrentUser", "claims: User"),
     ("Note.owner == user.sub", "Note.owner == claims.sub"),
 ]
 TESTS = '''"""Notes, with tokens of the issuer that the project has."""
@@ -67,8 +68,9 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session
 
-from memory_tenant import Tenant
 from my_api.notes import Note
+
+from memory_tenant import Tenant
 
 SUB = "auth0|0123456789abcdef01234567"
 
@@ -102,12 +104,9 @@ def add_notes(project: Path) -> None:
     (package / "notes.py").write_text(TABLE)
     (package / "routes" / "notes.py").write_text(ROUTES)
     env = project / "migrations" / "env.py"
-    env.write_text(
-        env.read_text().replace(
-            "from my_api.database import",
-            "from my_api import notes  # noqa: F401\nfrom my_api.database import",
-        )
-    )
+    first = "\nfrom my_api.auth import"
+    named = f"\nfrom my_api import notes  # noqa: F401{first}"
+    env.write_text(env.read_text().replace(first, named))
     for words in (
         ["scripts/admin.py", "migrate"],
         ["-m", "alembic", "revision", "--autogenerate", "-m", "Add notes"],
