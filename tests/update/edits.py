@@ -19,7 +19,7 @@ Reader = Annotated[Claims, Depends(auth0.require_auth(scopes=Scope.READ_ORDERS))
 
 @router.get("")
 async def list_orders(claims: Reader) -> list[str]:
-    """The orders of the caller."""
+    """Return the orders of the caller."""
     return [claims.sub]
 '''
 TEST_ORDERS = '''\
