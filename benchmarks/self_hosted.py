@@ -120,6 +120,7 @@ def served(
             port = free_port()
             command = [sys.executable, "-c", start, "--factory", f"{PACKAGE}.main:create_app"]
             command += ["--http", "h11", "--no-access-log", "--port", str(port)]
+            command += ["--timeout-keep-alive", "600"]
             log = project / f"api{number}.log"
             api = Process(command, log, environment(project, url, **more))
             api.start()
