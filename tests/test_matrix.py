@@ -59,6 +59,8 @@ def combinations(names: list[str]) -> Iterator[dict[str, Any]]:
 
 def possible(answers: dict[str, Any]) -> bool:
     """Whether the answers go together: a self-hosted issuer leaves no choice about its tokens."""
+    if answers["api_keys"] and not answers["database"]:
+        return False
     return answers["identity"] == "auth0" or answers == answers | {
         "auth0_setup": "automatic",  # not asked then
         "authorization": "permissions",

@@ -189,7 +189,7 @@ def test_the_page_tells_every_field_of_the_claims() -> None:
 
 
 def test_the_page_names_checks_and_reasons_that_exist() -> None:
-    answers = ROOT / "template/src/{{ package_name }}/auth/refusals.py"
+    answers = ROOT / "template/src/{{ package_name }}/auth/refusals.py.jinja"
     reasons = re.findall(r'^    "(\w+)": \(', answers.read_text(encoding="utf-8"), re.MULTILINE)
     assert set(re.findall(r"`reason: (\w+)`", PAGE)) <= set(reasons)
     page = (ROOT / "docs" / "doctor.md").read_text(encoding="utf-8")

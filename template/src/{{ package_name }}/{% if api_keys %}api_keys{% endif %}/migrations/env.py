@@ -1,0 +1,7 @@
+"""Alembic's entry for the table of API keys; migrate.py gives the connection and the rest."""
+
+from alembic import context
+
+context.configure(**context.config.attributes["options"])
+with context.begin_transaction():
+    context.run_migrations()
