@@ -7,6 +7,8 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from support import git, run
 from update.lifecycle import OWNED, check, commit, update
 from update.next_release import CHANGED
@@ -25,9 +27,10 @@ def tools_of(project: Path) -> dict[str, dict[str, str | list[str]]]:
     return tools
 
 
-def test_all_of_the_templates_code_is_listed(project: Project) -> None:
+@pytest.mark.parametrize("keys", [False, True])
+def test_all_of_the_templates_code_is_listed(project: Project, keys: bool) -> None:
     """For the formatters in pyproject.toml, and in the check that names what was moved."""
-    folder = project(WORKING, logs="json", container=True)
+    folder = project(WORKING, logs="json", container=True, api_keys=keys, database=keys)
     shared = ("src/my_api/__init__.py", "src/my_api/main.py", "tests/conftest.py")
     python = set(git(folder, "ls-files", "*.py").splitlines())
     owned = {name for name in python - {*shared} if not OWNED.match_file(name)}
