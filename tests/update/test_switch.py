@@ -159,3 +159,16 @@ def test_a_name_is_changed_as_the_docs_say(
     update(folder, NEXT)
     assert check(folder).returncode == 0
     assert CHANGED in (folder / f"src/{package}/auth/guard.py").read_text()
+
+
+def test_on_and_off_keeps_the_owners_migrations(project: Callable[..., Path]) -> None:
+    folder = project(WORKING, database=True)
+    own = folder / "migrations" / "versions" / "0001_notes.py"
+    own.write_text('"""Notes."""\n', encoding="utf-8")
+    commit(folder)
+    update(folder, WORKING, api_keys=True)
+    assert (folder / "src/my_api/api_keys/check.py").is_file()
+    commit(folder)
+    update(folder, WORKING, api_keys=False)
+    assert not (folder / "scripts/keys.py").exists()
+    assert own.read_text(encoding="utf-8") == '"""Notes."""\n'
