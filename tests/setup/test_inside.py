@@ -21,7 +21,10 @@ def ready(machine: Machine) -> None:
 
 
 def signed(machine: Machine, header: dict[str, Any], changes: dict[str, Any]) -> str:
-    """A token of the tenant, as Auth0 makes them but for the changes; None takes a claim away."""
+    """A token of the tenant, as Auth0 makes them but for the changes.
+
+    None takes a claim away; a function gives it at the time of the test.
+    """
     now = int(time.time())
     claims = {
         "iss": f"https://{machine.tenant.domain}/",
@@ -32,6 +35,7 @@ def signed(machine: Machine, header: dict[str, Any], changes: dict[str, Any]) ->
         "azp": "a-client",
         "scope": "openid read:messages",
     }
+    changes = {name: value(now) if callable(value) else value for name, value in changes.items()}
     claims = {name: value for name, value in (claims | changes).items() if value is not None}
     key = machine.tenant.key
     return jwt.encode({"alg": "RS256", "typ": "JWT", "kid": key.kid, **header}, claims, key)
@@ -51,11 +55,11 @@ TOKENS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "no sub": ({}, {"sub": None}),
     "sub is a number": ({}, {"sub": 7}),
     "no iat": ({}, {"iat": None}),
-    "iat in 30 s": ({}, {"iat": time.time() + 30}),
+    "iat in 30 s": ({}, {"iat": lambda now: now + 30}),
     "iat is a word": ({}, {"iat": "now"}),
     "no exp": ({}, {"exp": None}),
-    "expired": ({}, {"exp": time.time() - 1}),
-    "nbf in 30 s": ({}, {"nbf": time.time() + 30}),
+    "expired": ({}, {"exp": lambda now: now - 1}),
+    "nbf in 30 s": ({}, {"nbf": lambda now: now + 30}),
     "scope is a list": ({}, {"scope": ["read:messages"]}),
     "dpop+jwt": ({"typ": "dpop+jwt"}, {}),
     "typ is a number": ({"typ": "logout+jwt"}, {}),

@@ -174,7 +174,7 @@ def test_a_token_that_cannot_be_read(tmp_path: Path, given: str, words: str) -> 
         ({"aud": AUDIENCE + "/"}, "token-audience", "failure", "slash"),
         ({"exp": time.time() - 7200}, "token-time", "failure", "expired 2 h ago"),
         ({"exp": None}, "token-time", "failure", "no expiry"),
-        ({"nbf": time.time() + 600}, "token-time", "failure", "valid only in"),
+        ({"nbf": time.time() + 86_400}, "token-time", "failure", "valid only in"),
         ({"scope": ""}, "token-scopes", "warning", "none of the API's scopes"),
         ({"sub": ""}, "token-claims", "failure", "sub is missing"),
         ({"cnf": {"x5t#S256": "x"}}, "token-binding", "failure", "does not know"),
