@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, HTTPException, Query, Request
+from fastapi import APIRouter, BackgroundTasks, HTTPException, Query, Request
 from pydantic import BaseModel
 from sqlalchemy import Connection
 
@@ -60,7 +60,7 @@ async def list_users(
 
 @router.post("", status_code=201, responses=CONFLICT)
 async def create_user(
-    request: Request, body: NewUser, admin: AdminUser, issuer: FromIssuer
+    request: Request, body: NewUser, admin: AdminUser, issuer: FromIssuer, later: BackgroundTasks
 ) -> User:
     """Add a user, who gets a link to set a password."""
     try:
@@ -76,7 +76,7 @@ async def create_user(
         user, token = await issuer.database.transaction(create)
     except Conflict as conflict:
         raise HTTPException(409, str(conflict)) from None
-    issuer.send(email, "reset", token)
+    later.add_task(issuer.send, email, "reset", token)
     issuer.events("user_created", sub=user.sub, actor=admin.id, network=network_of(request))
     return user
 

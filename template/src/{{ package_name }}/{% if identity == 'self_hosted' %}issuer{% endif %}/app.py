@@ -16,6 +16,7 @@ from . import sessions, users
 from .answers import Events, Tokens
 from .keys import KeyRing
 from .limits import Limits
+from .mail import LINKS, NOTES, Mail
 from .migrate import prepare
 from .passwords import Gate, floor, problem
 from .roles import scopes_of
@@ -37,6 +38,9 @@ class Issuer:
         self.gate = Gate(settings.hash_concurrency)
         self.limits = Limits(settings.redis_url)
         self.events = Events()
+        self.mail: Mail | None = None
+        if settings.smtp_url and settings.mail_from:
+            self.mail = Mail(settings.smtp_url, settings.mail_from)
         self.loaded = 0.0
         self.lives = sessions.Lives(
             timedelta(days=settings.refresh_idle_days), timedelta(days=settings.refresh_max_days)
@@ -122,17 +126,25 @@ class Issuer:
         """Why a new password is refused."""
         return problem(password, self.settings.password_min_length, email)
 
-    def send(self, email: str, context: str, token: str) -> None:
-        """Deliver a one-time link. There is no mail yet: development has links in its log."""
-        if self.delivers:
-            base = self.settings.link_url or self.settings.auth_issuer
+    async def send(self, email: str, context: str, token: str) -> None:
+        """Deliver a one-time link; called after the answer. Without mail it is in the log."""
+        link = f"{self.settings.link_url or self.settings.auth_issuer}#token={token}"
+        if self.mail:
+            subject, text, end = LINKS[context]
+            await self.mail.send(email, subject, text, link, end)
+        elif self.delivers:
             log.disabled = False
-            log.warning("%s link for %s: %s#token=%s", context, email, base, token)
+            log.warning("%s link for %s: %s", context, email, link)
+
+    async def note(self, email: str, about: str) -> None:
+        """Tell the owner of an account what somebody does with its address."""
+        if self.mail:
+            await self.mail.send(email, *NOTES[about])
 
     @property
     def delivers(self) -> bool:
         """Whether links reach somebody."""
-        return self.settings.environment == "development"
+        return self.mail is not None or self.settings.environment == "development"
 
     async def tokens(self, granted: sessions.Granted) -> Tokens:
         """Sign an access token for a session; it ends with the session at the latest."""

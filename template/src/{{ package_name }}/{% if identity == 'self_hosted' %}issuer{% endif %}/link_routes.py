@@ -5,7 +5,7 @@ They answer the same whether an address is known or not. Only a POST redeems a l
 
 from typing import NoReturn
 
-from fastapi import APIRouter, BackgroundTasks, HTTPException, Request
+from fastapi import APIRouter, BackgroundTasks, HTTPException, Request, Response
 from sqlalchemy import Connection
 
 from . import links, users
@@ -18,6 +18,7 @@ router = APIRouter(tags=["public"], route_class=IssuerRoute, max_body_size=MAX_B
 OFF: Responses = {404: {"description": "Turned off by the settings"}}
 SPENT = "The link is not good any more: ask for another one"
 BAD: Responses = {400: {"description": SPENT}}
+ACCEPTED: Responses = {202: {"description": "With mail: the same for any address"}}
 TAKEN: Responses = {409: {"description": "The address is taken"}}
 DONE = {"message": "If the address is known, a message is on its way"}
 
@@ -60,9 +61,15 @@ def checked_email(text: str) -> str:
         raise refused_value("email", str(error)) from None
 
 
-@router.post("/auth/register", status_code=201, responses=OFF | TAKEN)
-async def register(request: Request, body: Registration, issuer: FromIssuer) -> users.User:
-    """Add a user (REGISTRATION=open); in development without mail, so 201 or 409."""
+@router.post("/auth/register", status_code=201, responses=OFF | TAKEN | ACCEPTED)
+async def register(
+    request: Request,
+    body: Registration,
+    issuer: FromIssuer,
+    later: BackgroundTasks,
+    response: Response,
+) -> users.User | dict[str, str]:
+    """Add a user (REGISTRATION=open). With mail 202 for any address; without, 201 or 409."""
     if issuer.settings.registration != "open":
         raise HTTPException(404, "Not Found")
     network = network_of(request)
@@ -73,17 +80,33 @@ async def register(request: Request, body: Registration, issuer: FromIssuer) -> 
         raise refused_value("password", why)
     async with issuer.gate.enter():
         hashed = await issuer.gate.hash(body.password)
+    if issuer.mail:
+        if await issuer.limits.mail(email):
+            later.add_task(add_or_note, issuer, email, hashed, network)
+        response.status_code = 202
+        return DONE
+    try:
+        return await add(issuer, email, hashed, network)
+    except Conflict as conflict:
+        raise HTTPException(409, str(conflict)) from None
 
-    def add(connection: Connection) -> tuple[users.User, str]:
+
+async def add_or_note(issuer: Issuer, email: str, hashed: str, network: str) -> None:
+    """Add a user, or tell the owner of the address that somebody tried to."""
+    try:
+        await add(issuer, email, hashed, network)
+    except Conflict:
+        await issuer.note(email, "registered")
+
+
+async def add(issuer: Issuer, email: str, hashed: str, network: str) -> users.User:
+    def create(connection: Connection) -> tuple[users.User, str]:
         user = users.create(connection, email, password_hash=hashed)
         return user, links.create(connection, user.id, email, "verify")
 
-    try:
-        user, token = await issuer.database.transaction(add)
-    except Conflict as conflict:
-        raise HTTPException(409, str(conflict)) from None
-    issuer.send(email, "verify", token)
+    user, token = await issuer.database.transaction(create)
     issuer.events("registered", sub=user.sub, network=network)
+    await issuer.send(email, "verify", token)
     return user
 
 
@@ -112,7 +135,7 @@ async def send_reset(issuer: Issuer, email: str) -> None:
         return links.create(connection, row.id, email, "reset") if row and row.active else None
 
     if token := await issuer.database.transaction(link):
-        issuer.send(email, "reset", token)
+        await issuer.send(email, "reset", token)
 
 
 @router.post("/auth/reset/confirm", status_code=204, responses=BAD)

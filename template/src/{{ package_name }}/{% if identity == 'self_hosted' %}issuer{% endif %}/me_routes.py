@@ -3,11 +3,12 @@
 from datetime import datetime
 from uuid import UUID
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import APIRouter, BackgroundTasks, HTTPException, Request
 from pydantic import BaseModel
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
-from . import sessions, users
+from . import links, sessions, users
+from .answers import limited
 from .app import Issuer
 from .current import CurrentUser, Token, session_id
 from .limits import network_of
@@ -72,14 +73,24 @@ async def me(user: CurrentUser) -> User:
 
 @router.patch(ME, responses=WRONG)
 async def change_email(
-    request: Request, body: NewEmail, user: CurrentUser, claims: Token, issuer: FromIssuer
+    request: Request,
+    body: NewEmail,
+    user: CurrentUser,
+    claims: Token,
+    issuer: FromIssuer,
+    later: BackgroundTasks,
 ) -> User:
-    """Change the address at once, unverified; other sessions end."""
+    """Change the address: by a link to the new one; without mail at once, unverified."""
     try:
         email = users.normal_email(body.email)
     except ValueError as error:
         raise refused_value("email", str(error)) from None
     row, _ = await present(issuer, request, user, body.current_password)
+    if issuer.mail:
+        if not await issuer.limits.mail(user.email):
+            raise limited(60)
+        later.add_task(ask_new_address, issuer, user, email)
+        return user
     sid = session_id(claims)
     changed = await issuer.database.transaction(
         lambda c: users.set_email(c, row, email, verified=False, keep=sid)
@@ -88,6 +99,19 @@ async def change_email(
         raise refused_value("email", "This address cannot be used")
     issuer.events("email_changed", sub=user.sub, sid=sid, network=network_of(request))
     return changed
+
+
+async def ask_new_address(issuer: Issuer, user: User, email: str) -> None:
+    """Send a link to the new address, unless it is somebody's, and a note to the old one."""
+
+    def link(connection: Connection) -> str | None:
+        if users.by_email(connection, email):
+            return None
+        return links.create(connection, user.id, user.email, "change", email)
+
+    await issuer.note(user.email, "changing")
+    if await issuer.limits.mail(email) and (token := await issuer.database.transaction(link)):
+        await issuer.send(email, "change", token)
 
 
 @router.post(f"{ME}/password", status_code=204, responses=WRONG)
