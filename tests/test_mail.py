@@ -203,9 +203,7 @@ def test_register_and_reset_answer_the_same_for_any_address(served: Served) -> N
     for email in ("bob@example.com", "nobody@example.com"):
         answer = served.post("/auth/reset", email=email)
         answers.append((answer.status_code, answer.text))
-    assert set(answers) == {
-        (202, '{"message":"If the address is known, a message is on its way"}')
-    }
+    assert set(answers) == {(202, '{"message":"If the address is known, a message is on its way"}')}
     note = served.letters.wait(ADMIN)
     assert "tried to register" in note
     assert "#token=" not in note

@@ -1,4 +1,4 @@
-"""Mail: short plain texts by SMTP. A server that refuses costs one line in the log, nothing more."""
+"""Mail: short plain texts by SMTP. A server that refuses costs one line in the log, no more."""
 
 import asyncio
 import json
@@ -65,7 +65,7 @@ class Mail:
             async with asyncio.timeout(LONGEST):
                 await aiosmtplib.send(message, **self.server)
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-            line = {"event": "issuer.mail_failed", "email": hashed(to)}
+            line: dict[str, Any] = {"event": "issuer.mail_failed", "email": hashed(to)}
             line |= {"error": type(error).__name__, "code": getattr(error, "code", None)}
             log.disabled = False  # also where a dictConfig has silenced all that it does not name
             log.warning("%s", json.dumps(line))
