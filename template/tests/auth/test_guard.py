@@ -475,7 +475,9 @@ def test_the_log_survives_a_dictconfig_that_silences_other_loggers(
     probe: Probe, tenant: Tenant, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = probe()
-    loggers = [one for one in logging.root.manager.loggerDict.values() if isinstance(one, logging.Logger)]
+    loggers = [
+        one for one in logging.root.manager.loggerDict.values() if isinstance(one, logging.Logger)
+    ]
     enabled = [one for one in loggers if not one.disabled]
     logging.config.dictConfig({"version": 1})
     client.get("/any", auth=tenant.auth(fault="expired"))
