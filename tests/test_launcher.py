@@ -52,7 +52,7 @@ def make_template(folder: Path, test: str = GREEN, set_up_code: int = 0) -> Path
         "template/{{ _copier_conf.answers_file }}.jinja",
     ):
         shutil.copy(ROOT / name, folder / name)
-    env = "{% if auth0_setup == 'manual' %}.env{% endif %}.jinja"
+    env = "{% if identity == 'auth0' and auth0_setup == 'manual' %}.env{% endif %}.jinja"
     shutil.copy(ROOT / "template" / env, folder / "template" / env)
     return folder
 
