@@ -23,7 +23,7 @@ from update.lifecycle import (
     update,
 )
 from update.next_release import ADDED, CHANGED, REMOVED
-from update.releases import NEXT, WORKING, releases
+from update.releases import NEXT, WORKING, number, releases
 
 ANSWERS = ".copier-answers.yml"
 OTHER = AUTOMATIC | {"authorization": "permissions", "dpop": "required", "license": "MIT"}
@@ -152,7 +152,7 @@ def test_new_renamed_retyped_and_stricter_questions_need_no_flag(
     assert "\nTRUSTED_PROXIES=" in (folder / ".env.example").read_text()
 
 
-@pytest.mark.parametrize("old", releases())
+@pytest.mark.parametrize("old", [old for old in releases() if number(old) < [0, 4, 0]])
 def test_answers_that_are_refused_by_now_survive_an_update(
     project: Callable[..., Path], old: str
 ) -> None:
