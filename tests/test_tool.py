@@ -9,6 +9,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pexpect
 import pytest
 
 from support import ROOT, commit_all, copy_working_tree, git, render, run, uv
@@ -148,6 +149,18 @@ def test_without_uv_or_the_address_it_says_one_sentence(
         assert_refused(done, f"{address} {UNREACHABLE}")
 
 
+def test_a_terminal_shows_what_uv_does_and_why_it_fails(script: Path, tmp_path: Path) -> None:
+    address = f"git+file://{tmp_path}/nowhere@{'0' * 40}"
+    terminal = pexpect.spawn(
+        sys.executable, [str(script), "doctor", "--from", address], cwd=tmp_path, encoding="utf-8"
+    )
+    terminal.expect("does not appear to be a git repository")
+    terminal.expect("error: git")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 69
+
+
 # ---------------------------------------------------------------------------------- the addresses
 
 
@@ -158,6 +171,8 @@ def hosts(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         "https://github.com/org/name.git",
         "https://gitlab.com/org/name.git",
         "https://git.example.com/org/name",
+        "https://git.example.com/org/name.git",
+        "https://bot:pa@ss-word@git.example.com/org/name.git",
         "git@git.example.com:org/name.git",
         "ssh://git@git.example.com/org/name.git",
     ]
@@ -203,6 +218,18 @@ def test_a_url_is_given_with_the_full_commit(
     assert source(project) == f"{expected}@{git(template, 'rev-parse', 'HEAD')}"
     assert_runs(project)
     assert_runs(project, {"UV_OFFLINE": "1"})
+
+
+@pytest.mark.usefixtures("hosts")
+@pytest.mark.parametrize("prefix", ["", "git+"])
+def test_a_login_in_the_address_stays_out_of_the_project(tmp_path: Path, prefix: str) -> None:
+    """As a CI job types it; what it renders is committed."""
+    typed = f"{prefix}https://bot:pa@ss-word@git.example.com/org/name.git"
+    project = copy(typed, tmp_path / "project")
+    files = [path for path in project.rglob("*") if path.is_file()]
+    assert [path for path in files if b"ss-word" in path.read_bytes()] == []
+    assert source(project).startswith("git+https://git.example.com/org/name.git@")
+    assert_runs(project)
 
 
 @pytest.mark.parametrize("relative", [False, True])
