@@ -23,6 +23,8 @@ from .roles import scopes_of
 from .sessions import Verified
 
 RELOAD = 60.0  # seconds after which a key that signs is looked up again
+NIST = 15  # SP 800-63B, 3.1.1.2: characters of a password without a second factor
+SHORT = "PASSWORD_MIN_LENGTH is %d; NIST asks for %d without a second factor"
 log = logging.getLogger(__name__)
 Json = dict[str, Any]
 
@@ -32,6 +34,9 @@ class Issuer:
 
     def __init__(self, settings: AuthSettings) -> None:
         self.settings = settings
+        if settings.password_min_length < NIST:
+            log.disabled = False
+            log.warning(SHORT, settings.password_min_length, NIST)
         self.ring = KeyRing(settings.issuer_key_secret)
         prepare(settings, self.ring)
         self.database = Database(settings.database_url)

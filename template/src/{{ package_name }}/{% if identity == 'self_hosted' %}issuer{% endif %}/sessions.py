@@ -131,7 +131,8 @@ def open_session(
     row = [literal(value, sessions.c[name].type) for name, value in values.items()]
     source = select(users.c.id, *row).where(same)
     if connection.dialect.name == "postgresql":
-        source = source.with_for_update(read=True)
+        # Shared, unless the hash is replaced: two who share it would wait for each other then.
+        source = source.with_for_update(read=better is None)
     into = insert(sessions).from_select(["user_id", *values], source)
     if connection.execute(into.returning(sessions.c.id)).one_or_none() is None:
         return None

@@ -11,6 +11,7 @@ from .app import Issuer
 from .limits import network_of
 from .roles import scopes_of
 from .routing import MAX_BODY, FromIssuer, Incoming, IssuerRoute
+from .sessions import Granted, Verified
 
 router = APIRouter(tags=["public"], route_class=IssuerRoute, max_body_size=MAX_BODY)
 FORM = "application/x-www-form-urlencoded"
@@ -64,22 +65,27 @@ async def log_in(
     try:
         email = users.normal_email(email)
     except ValueError:
-        email = email.strip().lower()[:254]  # limited like any other, and known to nobody
-    verified = await issuer.verify(email, password, network)
-    if verified is None:
-        return None
-    row = verified.row
-    if not set(scope.split()) <= scopes_of(row.role):
-        raise OAuthError("invalid_scope")
+        email = ascii(email.strip().lower())[:254]  # limited like any other, and known to nobody
     client = request.headers.get("user-agent", "")
-    granted = await issuer.database.transaction(
-        lambda c: sessions.open_session(c, verified, network, client, issuer.lives)
-    )
-    if granted is None:
+
+    async def once() -> tuple[Verified | None, Granted | None]:
+        verified = await issuer.verify(email, password, network)
+        if verified is None:
+            return None, None
+        if not set(scope.split()) <= scopes_of(verified.row.role):
+            raise OAuthError("invalid_scope")
+        return verified, await issuer.database.transaction(
+            lambda c: sessions.open_session(c, verified, network, client, issuer.lives)
+        )
+
+    verified, granted = await once()
+    if verified and granted is None:  # the user has changed since: a login replaced an old hash?
+        verified, granted = await once()
+    if verified is None or granted is None:
         return None
-    issuer.events("login", sub=row.sub, network=network, sid=granted.sid)
+    issuer.events("login", sub=granted.sub, network=network, sid=granted.sid)
     if verified.better:
-        issuer.events("password_rehashed", sub=row.sub, network=network)
+        issuer.events("password_rehashed", sub=granted.sub, network=network)
     return await issuer.tokens(granted)
 
 
