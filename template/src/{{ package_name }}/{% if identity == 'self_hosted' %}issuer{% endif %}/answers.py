@@ -58,6 +58,14 @@ def hashed(value: str) -> str:
     return sha256(value.encode()).hexdigest()[:16]
 
 
+def event_line(event: str, *, email: str | None = None, sub: str | None = None, **more: Any) -> str:
+    """One event as a line of JSON, without the fields that are None."""
+    line = {"event": f"issuer.{event}", **more}
+    line |= {"email": email and hashed(email), "subject": sub and hashed(sub)}
+    told = {name: value for name, value in line.items() if value is not None}
+    return json.dumps(told, default=str)
+
+
 class Events:
     """One JSON line per event, in the manner of the guard's log.
 
@@ -67,7 +75,7 @@ class Events:
 
     BURST = 20
     WINDOW = 10.0
-    REFUSALS = frozenset({"issuer.login_failed", "issuer.login_limited"})
+    REFUSALS = frozenset({"login_failed", "login_limited"})
 
     def __init__(self) -> None:
         self.windows: dict[tuple[str, str], tuple[float, int]] = {}
@@ -81,17 +89,13 @@ class Events:
         network: str = "",
         **fields: Any,
     ) -> None:
-        line: dict[str, Any] = {"event": f"issuer.{event}", "network": network or None, **fields}
-        if line["event"] in self.REFUSALS:
-            suppressed = self._count(line["event"], network)
+        if event in self.REFUSALS:
+            suppressed = self._count(event, network)
             if suppressed is None:
                 return
-            line["suppressed"] = suppressed or None
-        line["email"] = hashed(email) if email else None
-        line["subject"] = hashed(sub) if sub else None
-        told = {name: value for name, value in line.items() if value is not None}
+            fields["suppressed"] = suppressed or None
         log.disabled = False  # also where a dictConfig has silenced all that it does not name
-        log.info("%s", json.dumps(told, default=str))
+        log.info("%s", event_line(event, email=email, sub=sub, network=network or None, **fields))
 
     def _count(self, event: str, network: str) -> int | None:
         """None if this one is left out, else how many were since the last line."""

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
-from fastapi import FastAPI
+from fastapi import FastAPI, HTTPException
 
 from ..auth import AuthSettings
 from ..database import Database, Lifespan
@@ -112,9 +112,16 @@ class Issuer:
         async def known_network() -> bool:
             return await self.database.read(lambda c: sessions.known_network(c, email, network))
 
-        await self.limits.check(email, network, known_network)
+        async def check() -> None:
+            try:
+                await self.limits.check(email, network, known_network)
+            except HTTPException:
+                self.events("login_limited", email=email, network=network)
+                raise
+
+        await check()
         async with self.gate.enter() as entered:
-            await self.limits.check(email, network, known_network)
+            await check()
             await self.limits.attempt(email, network)
             row = await self.database.read(lambda c: users.by_email(c, email))
             good, better = await self.gate.verify(password, row.password_hash if row else None)

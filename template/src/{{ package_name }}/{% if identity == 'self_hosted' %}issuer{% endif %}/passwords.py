@@ -28,7 +28,7 @@ MEMORY, ROUNDS, LANES = 19_456, 2, 1  # OWASP's line for Argon2id; tests lower i
 FLOOR = 0.3  # seconds from the gate to the answer of a failed login
 WAITING = 256  # at the gate, before 503
 MAX_BYTES = 72  # of bcrypt, and so of Auth0
-MAX_MEMORY = 1 << 18  # KiB that an imported hash may ask for
+MAX_MEMORY, MAX_WORK, MAX_LANES = 1 << 18, 1 << 20, 16  # of an imported hash: KiB, KiB by rounds
 BCRYPT = re.compile(r"\$2[aby]\$(0[4-9]|1[0-6])\$[./A-Za-z0-9]{53}")
 PROJECT = __package__.partition(".")[0]
 PADDING = "0123456789 !?.,;:*-_+#$%&@"
@@ -149,4 +149,6 @@ def supported(hashed: str) -> bool:
         parameters: Parameters = extract_parameters(hashed)
     except (InvalidHashError, ValueError):
         return False
-    return Argon2Hasher.identify(hashed) and parameters.memory_cost <= MAX_MEMORY
+    memory, work = parameters.memory_cost, parameters.memory_cost * parameters.time_cost
+    bearable = memory <= MAX_MEMORY and work <= MAX_WORK and parameters.parallelism <= MAX_LANES
+    return Argon2Hasher.identify(hashed) and bearable
