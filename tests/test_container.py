@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from guard.serving import served
 from support import EXAMPLE, ROOT, render, run, uv
 from test_start import free_port
 
+COMPOSE = [["docker", "compose"], ["docker-compose"]]
 TOOLS = ("buildah", "debootstrap", "chroot", "mount")
 MISSING = [tool for tool in TOOLS if not shutil.which(tool)]
 DOCKERFILE = ROOT / "template" / "{% if container %}Dockerfile{% endif %}.jinja"
@@ -370,6 +372,37 @@ def test_the_compose_file_runs_the_image_with_least_rights(
     found = re.search(r'"--timeout-graceful-shutdown", "(\d+)"', dockerfile)
     assert found
     assert int(found[1]) < int(services["api"]["stop_grace_period"].removesuffix("s"))
+
+
+@pytest.mark.parametrize("answers", [{"container": True}, SELF_HOSTED], ids=["auth0", "own"])
+def test_compose_takes_its_file(
+    plain_template: Path, tmp_path: Path, answers: dict[str, Any]
+) -> None:
+    """Its schema, and what the services name; without an engine."""
+    there = [command for command in COMPOSE if shutil.which(command[0])]
+    found = [command for command in there if run([*command, "version"], ROOT).returncode == 0]
+    if not found:
+        pytest.skip("Docker Compose is missing: apt-get installs docker-compose")
+    project = render(plain_template, tmp_path / "project", answers | {"behind_proxy": True})
+    done = run([*found[0], "config", "--quiet"], project)
+    assert done.returncode == 0, done.stdout
+    compose = project / "compose.yaml"
+    compose.write_text(compose.read_text().replace("read_only:", "readonly:"))
+    assert run([*found[0], "config", "--quiet"], project).returncode != 0
+
+
+def test_a_proxy_on_the_host_is_believed_in_a_container(
+    plain_template: Path, tmp_path: Path
+) -> None:
+    """It comes through a network of Docker, not from 127.0.0.1."""
+    for behind_proxy in (True, False):
+        answers = {"container": True, "dpop": "off", "behind_proxy": behind_proxy}
+        project = render(plain_template, tmp_path / str(behind_proxy), answers)
+        api = yaml.safe_load((project / "compose.yaml").read_text())["services"]["api"]
+        trusted = api.get("environment", {}).get("TRUSTED_PROXIES", "")
+        networks = [ip_network(each.strip()) for each in trusted.split(",") if each]
+        for gateway in ("172.17.0.1", "172.31.0.1", "192.168.0.1"):
+            assert any(ip_address(gateway) in one for one in networks) is behind_proxy
 
 
 def test_the_image_starts_the_command_of_the_readme(plain_template: Path, tmp_path: Path) -> None:

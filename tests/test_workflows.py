@@ -61,6 +61,16 @@ def test_the_workflow_names_the_updater_of_the_project(project: Path) -> None:
         assert "`copier update` moves the pins" in workflow
 
 
+@pytest.mark.parametrize("container", [True, False])
+def test_renovate_pins_base_images_where_there_are_some(
+    plain_template: Path, tmp_path: Path, container: bool
+) -> None:
+    answers = {"renovate": True, "container": container}
+    project = render(plain_template, tmp_path / "project", answers)
+    extends = json.loads((project / "renovate.json").read_text())["extends"]
+    assert ("docker:pinDigests" in extends) is container
+
+
 def test_a_project_has_no_misspelling(project: Path) -> None:
     tool = Path(sys.executable).with_name("typos")
     done = run([tool, "--isolated", "--config", ROOT / "pyproject.toml"], project)

@@ -1,5 +1,6 @@
 """Used DPoP proofs in a real Redis: two workers share them, and no proof is accepted without it."""
 
+import asyncio
 import shutil
 import subprocess
 import time
@@ -8,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
 from fastapi.testclient import TestClient
 
@@ -59,3 +61,31 @@ def test_a_proof_is_good_once_for_all_workers(
         assert ask(workers[0], tenant.proof(token, "GET", URL)) == 503
         bearer = {"Authorization": f"Bearer {tenant.token()}"}
         assert workers[0].get("/api/private", headers=bearer).status_code == 200
+
+
+def test_a_crowd_of_proofs_waits_for_a_connection(
+    project: SimpleNamespace, tenant: Any, redis: tuple[str, subprocess.Popen[bytes]]
+) -> None:
+    """More at once than there may be connections: none is refused, and Redis sees few."""
+    url, _ = redis
+    app = project.main.create_app(settings(project, tenant, redis_url=url), fetch=tenant.fetch)
+    token = tenant.bound_token()
+    proofs = [tenant.proof(token, "GET", URL) for _ in range(300)]
+
+    async def ask_all() -> tuple[set[int], int]:
+        transport = httpx.ASGITransport(app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://testserver") as client,
+        ):
+            asked = [
+                client.get("/api/private", headers={"Authorization": f"DPoP {token}", "DPoP": one})
+                for one in proofs
+            ]
+            statuses = {response.status_code for response in await asyncio.gather(*asked)}
+            clients = await app.state.guard.proofs.redis.client_list()
+            return statuses, len(clients)
+
+    statuses, connections = asyncio.run(ask_all())
+    assert statuses == {200}
+    assert connections <= 50
