@@ -192,6 +192,15 @@ def test_who_registers_confirms_the_address_and_sets_a_password(served: Served) 
     assert served.post("/auth/login", email=ada, password=PASSWORD).status_code == 401
 
 
+def test_who_registers_sets_the_password_with_the_link(served: Served) -> None:
+    gus = "gus@example.com"
+    assert served.post("/auth/register", email=gus, password=PASSWORD).status_code == 202
+    token = link_in(served.letters.wait(gus))
+    assert served.post("/auth/verify", token=token, password=NEW * 2).status_code == 422
+    assert served.post("/auth/verify", token=token, password=PASSWORD).status_code == 204
+    served.log_in(gus, PASSWORD)
+
+
 def test_register_and_reset_answer_the_same_for_any_address(served: Served) -> None:
     served.new_user("bob@example.com")
     served.post("/auth/register", email="cleo@example.com", password=PASSWORD)

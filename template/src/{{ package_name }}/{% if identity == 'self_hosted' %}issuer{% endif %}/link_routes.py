@@ -11,7 +11,15 @@ from sqlalchemy import Connection
 from . import links, users
 from .app import Issuer
 from .limits import network_of
-from .routing import MAX_BODY, FromIssuer, Incoming, IssuerRoute, Responses, refused_value
+from .routing import (
+    MAX_BODY,
+    FromIssuer,
+    Incoming,
+    IssuerRoute,
+    Responses,
+    new_hash,
+    refused_value,
+)
 from .users import Conflict
 
 router = APIRouter(tags=["public"], route_class=IssuerRoute, max_body_size=MAX_BODY)
@@ -36,16 +44,18 @@ class Address(Incoming):
     email: str
 
 
-class Redeemed(Incoming):
-    """The token of a link."""
-
-    token: str
-
-
-class Reset(Redeemed):
+class Reset(Incoming):
     """The token of a link, and the password that it sets."""
 
+    token: str
     password: str
+
+
+class Confirmation(Incoming):
+    """The token of a link; after a registration, the password that its owner wants."""
+
+    token: str
+    password: str | None = None
 
 
 async def spent(issuer: Issuer, network: str) -> NoReturn:
@@ -76,10 +86,7 @@ async def register(
     email = checked_email(body.email)
     await issuer.limits.check_network("register", network)
     await issuer.limits.network_failed("register", network)
-    if why := issuer.password_problem(body.password, email):
-        raise refused_value("password", why)
-    async with issuer.gate.enter():
-        hashed = await issuer.gate.hash(body.password)
+    hashed = await new_hash(issuer, body.password, email)
     if issuer.mail:
         if await issuer.limits.mail(email):
             later.add_task(add_or_note, issuer, email, hashed, network)
@@ -146,10 +153,7 @@ async def confirm_reset(request: Request, body: Reset, issuer: FromIssuer) -> No
     row = await issuer.database.read(lambda c: links.find(c, body.token, "reset"))
     if row is None:
         await spent(issuer, network)
-    if why := issuer.password_problem(body.password, row.email):
-        raise refused_value("password", why)
-    async with issuer.gate.enter():
-        hashed = await issuer.gate.hash(body.password)
+    hashed = await new_hash(issuer, body.password, row.email)
 
     def redeem(connection: Connection) -> bool:
         row = links.redeem(connection, body.token, "reset")
@@ -165,19 +169,30 @@ async def confirm_reset(request: Request, body: Reset, issuer: FromIssuer) -> No
 
 
 @router.post("/auth/verify", status_code=204, responses=OFF | BAD)
-async def verify(request: Request, body: Redeemed, issuer: FromIssuer) -> None:
-    """Confirm an address, or a new one, by a link."""
+async def verify(request: Request, body: Confirmation, issuer: FromIssuer) -> None:
+    """Confirm an address, or a new one, by a link.
+
+    The first confirmation voids the password of the registration, unless one is sent here.
+    """
     if not issuer.delivers:
         raise HTTPException(404, "Not Found")
     network = network_of(request)
     await issuer.limits.check_network("confirm", network)
+    hashed = None
+    if body.password is not None:
+        row = await issuer.database.read(lambda c: links.find(c, body.token, "verify", "change"))
+        if row is None:
+            await spent(issuer, network)
+        if row.context == "change":
+            raise refused_value("password", "This link sets no password")
+        hashed = await new_hash(issuer, body.password, row.email)
 
     def redeem(connection: Connection) -> str | None:
         row = links.redeem(connection, body.token, "verify", "change")
         if row is None:
             return None
         if row.context == "verify":
-            users.confirm(connection, row)
+            users.confirm(connection, row, hashed)
         elif not users.set_email(connection, row, row.new_email, verified=True):
             return None
         return str(row.sub)
@@ -186,3 +201,5 @@ async def verify(request: Request, body: Redeemed, issuer: FromIssuer) -> None:
     if sub is None:
         await spent(issuer, network)
     issuer.events("email_changed", sub=sub, network=network)
+    if hashed:
+        issuer.events("password_reset", sub=sub, network=network)

@@ -77,3 +77,11 @@ def quiet(error: Any) -> dict[str, Any]:
 def refused_value(field: str, why: str) -> HTTPException:
     """422 for a value that has the right type, in FastAPI's form."""
     return HTTPException(422, [{"type": "value_error", "loc": ["body", field], "msg": why}])
+
+
+async def new_hash(issuer: Issuer, password: str, email: str) -> str:
+    """The hash of a new password, which may be refused."""
+    if why := issuer.password_problem(password, email):
+        raise refused_value("password", why)
+    async with issuer.gate.enter():
+        return await issuer.gate.hash(password)

@@ -161,15 +161,16 @@ def mark_verified(connection: Connection, user_id: UUID) -> None:
     connection.execute(update(users).where(users.c.id == user_id).values(email_verified=True))
 
 
-def confirm(connection: Connection, row: Row[Any]) -> None:
+def confirm(connection: Connection, row: Row[Any], password_hash: str | None = None) -> None:
     """The owner of the address has shown up: what was set before by a stranger is void.
 
-    Whoever registers another's address in advance would otherwise keep password and sessions.
+    Whoever registers another's address in advance would otherwise keep password and sessions. The
+    owner's password, if there is one, takes the place of the stranger's.
     """
-    first = not row.email_verified
-    values: dict[str, Any] = {"email_verified": True} | ({"password_hash": None} if first else {})
-    connection.execute(update(users).where(users.c.id == row.id).values(values))
-    if first:
+    mark_verified(connection, row.id)
+    if not row.email_verified or password_hash:
+        this = update(users).where(users.c.id == row.id)
+        connection.execute(this.values(password_hash=password_hash))
         _end_others(connection, row.id, None)
 
 
