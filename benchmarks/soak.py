@@ -4,24 +4,31 @@
 
 Needs haproxy and redis-server. A third of the requests has a new Bearer token, a third one of ten
 repeated ones, a third a DPoP token and a new proof. watched.py writes down, each second, what the
-process holds. A pause is time in which its event loop did not run. What the process computed in it
-tells its own pauses from those of a busy machine.
+process holds. Once a minute the load rests for some seconds and closes its connections, so that
+what is still open then has been left behind.
+
+A pause is time in which the event loop did not run. A second process that only sleeps is watched
+beside the first one: its pauses are those of the machine.
 """
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import statistics
+import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from bed import Cluster, missing
+from bed import Cluster, Process, missing
 from client import ask, connect
-from cluster import Sent, Tokens, load
+from cluster import Tokens, load
 from harness import (
     PACKAGE,
     Target,
@@ -32,14 +39,32 @@ from harness import (
     say_where,
 )
 
-CHUNK = 20.0  # seconds of load at a time
+REST = 4.0  # seconds: connections close at once, those that were kept alive after 5 seconds idle
+Line = dict[str, float]
 
 
-async def capacity(cluster: Cluster, seconds: float = 5) -> float:
+@dataclass
+class Minute:
+    """A minute of load, and the rest after it: from, until, in monotonic seconds."""
+
+    load: tuple[float, float]
+    rest: tuple[float, float]
+
+
+@dataclass
+class Soak:
+    """What was sent, and when."""
+
+    minutes: list[Minute] = field(default_factory=list)
+    statuses: Counter[int] = field(default_factory=Counter)
+    milliseconds: list[float] = field(default_factory=list)
+
+
+async def capacity(cluster: Cluster, seconds: float = 8) -> float:
     """Requests a second that the process answers if there is always a next one."""
     tokens, port = Tokens(cluster), cluster.ports[0]
     pool = await connect(port, 16)
-    requests = [tokens.request(number)[1] for number in range(int(seconds * 1500))]
+    requests = [tokens.request(number)[1] for number in range(int(seconds * 2000))]
     answered, begin = 0, time.perf_counter()
 
     async def client() -> None:
@@ -52,22 +77,53 @@ async def capacity(cluster: Cluster, seconds: float = 5) -> float:
     return answered / (time.perf_counter() - begin)
 
 
-def soak(cluster: Cluster, minutes: float, rate: float) -> list[Sent]:
-    """Load the process; statuses and times of all requests."""
-    sent: list[Sent] = []
+def soak(cluster: Cluster, minutes: float, rate: float) -> Soak:
+    """Load the process, minute by minute."""
+    done, tokens = Soak(), Tokens(cluster)
     until = time.monotonic() + 60 * minutes
-    tokens = Tokens(cluster)
-    while (left := until - time.monotonic()) > 0:
-        seconds = min(left, CHUNK)
-        sent += asyncio.run(load(cluster, tokens, seconds, rate, cluster.ports[0]))
-    return sent
+    gc.disable()  # a pause of the client would send what it held back all at once
+    while (left := until - time.monotonic()) > 2 * REST:
+        start = time.monotonic()
+        sent = asyncio.run(load(cluster, tokens, min(left, 60) - REST, rate, cluster.ports[0]))
+        done.statuses.update(one.status for one in sent)
+        done.milliseconds += [1000 * one.seconds for one in sent]
+        del sent
+        end = time.monotonic()
+        gc.collect()
+        time.sleep(max(0.0, end + REST - time.monotonic()))
+        done.minutes.append(Minute((start, end), (end, time.monotonic())))
+    gc.enable()
+    return done
 
 
-def slope(lines: list[dict[str, Any]]) -> float:
-    """Megabytes an hour that the memory grows by, as the line through its last half says."""
-    later = [line for line in lines if line["at"] > lines[-1]["at"] / 2]
-    found = statistics.linear_regression([one["at"] for one in later], [one["mb"] for one in later])
-    return 3600 * found.slope
+@contextmanager
+def idle_process(folder: Path) -> Iterator[Path]:
+    """Watch a process that does nothing; gives its report."""
+    report = folder / "idle"
+    command = [sys.executable, str(Path(__file__).with_name("watched.py"))]
+    process = Process(command, folder / "idle.log", {**os.environ, "SOAK_REPORT": str(report)})
+    process.start()
+    try:
+        yield report
+    finally:
+        process.end()
+
+
+def read(report: Path) -> list[Line]:
+    return [json.loads(line) for line in report.read_text(encoding="utf-8").splitlines()]
+
+
+def within(lines: list[Line], span: tuple[float, float]) -> list[Line]:
+    """The lines of seconds that lie within a span."""
+    return [line for line in lines if span[0] + 1 <= line["at"] <= span[1]]
+
+
+def slope(values: list[tuple[float, float]]) -> float:
+    """What a value grows by in an hour, as the line through its last half says."""
+    later = values[len(values) // 2 :]
+    if len(later) < 2:
+        return 0.0
+    return 3600 * statistics.linear_regression(*zip(*later, strict=True)).slope
 
 
 def main() -> None:
@@ -77,46 +133,65 @@ def main() -> None:
     options = parser.parse_args()
     if lacking := missing():
         raise SystemExit(f"missing: apt-get install {' '.join(lacking)}")
-    with rendered_project() as project, tempfile.TemporaryDirectory() as folder:
+    with rendered_project() as project, tempfile.TemporaryDirectory() as name:
         say_where()
-        report = Path(folder) / "report"
+        folder = Path(name)
+        report = folder / "report"
         os.environ |= {"SOAK_REPORT": str(report), "SOAK_PACKAGE": PACKAGE}
-        cluster = Cluster(project, Path(folder), size=1, factory="watched:create_app")
-        with cluster.running():
+        cluster = Cluster(project, folder, size=1, factory="watched:create_app")
+        with cluster.running(), idle_process(folder) as idle:
             most = asyncio.run(capacity(cluster))
             rate = options.rate or most / 2
             print(f"capacity: {most:.0f} requests a second; load: {rate:.0f}\n", flush=True)
-            sent = soak(cluster, options.minutes, rate)
-            time.sleep(2)  # until the connections of the load are closed
-            lines = [json.loads(line) for line in report.read_text().splitlines()][10:]
-    print_report(sent, lines)
+            time.sleep(REST)
+            done = soak(cluster, options.minutes, rate)
+            lines, machine = read(report), read(idle)
+    print_report(done, lines, machine)
 
 
-def print_report(sent: list[Sent], lines: list[dict[str, Any]]) -> None:
-    rows = []
-    for part in range(6):
-        piece = lines[len(lines) * part // 6 : len(lines) * (part + 1) // 6]
-        most = {name: max(line[name] for line in piece) for name in ("tasks", "files", "pause")}
-        middle = statistics.median(line["mb"] for line in piece)
-        row = [f"{middle:.1f}", most["tasks"], most["files"], f"{1000 * most['pause']:.0f}"]
-        rows.append([f"until minute {piece[-1]['at'] / 60:.1f}", *row])
-    print_table(["", "MB", "tasks", "files", "longest pause ms"], rows)
-    print("statuses:", dict(Counter(one.status for one in sent)))
-    times = [1000 * one.seconds for one in sent]
-    print(f"p50 {percentile(times, 50):.1f} ms, p99 {percentile(times, 99):.1f} ms\n")
-    third = len(lines) // 3  # and of each the least: what is held between requests
-    grown = {
-        name: min(line[name] for line in lines[-third:]) - min(line[name] for line in lines[:third])
-        for name in ("tasks", "files")
-    }
-    own = max(1000 * min(line["pause"], line["busy"]) for line in lines)
+def print_report(done: Soak, lines: list[Line], machine: list[Line]) -> None:
+    """One row for each minute, what the requests got, and the targets."""
+    rows, rests = [], []
+    for number, minute in enumerate(done.minutes, 1):
+        loaded, rested = within(lines, minute.load), within(lines, minute.rest)
+        rest = {name: min(line[name] for line in rested) for name in ("tasks", "files")}
+        rests.append((minute.rest[1], rest))
+        cpu = (loaded[-1]["cpu"] - loaded[0]["cpu"]) / (loaded[-1]["at"] - loaded[0]["at"])
+        row = [f"{statistics.median(line['mb'] for line in loaded):.1f}", f"{100 * cpu:.0f} %"]
+        for name in ("tasks", "files"):
+            row.append(f"{max(line[name] for line in loaded):.0f}, {rest[name]:.0f}")
+        for name in ("pause", "busy", "collection"):
+            row.append(f"{1000 * max(line[name] for line in loaded):.0f}")
+        row.append(f"{1000 * max(line['pause'] for line in within(machine, minute.load)):.0f}")
+        rows.append([f"minute {number}", *row])
+    head = ["MB", "CPU", "tasks, at rest", "files, at rest"]
+    head += ["pause ms", "computing ms", "collection ms", "idle process ms"]
+    print_table(["", *head], rows)
+    print("requests:", sum(done.statuses.values()), "statuses:", dict(done.statuses))
+    p50, p99 = (percentile(done.milliseconds, percent) for percent in (50, 99))
+    print(f"p50 {p50:.1f} ms, p99 {p99:.1f} ms\n")
+    loaded = [line for minute in done.minutes for line in within(lines, minute.load)]
+    other = [line for minute in done.minutes for line in within(machine, minute.load)]
+    grown = {name: rests[-1][1][name] - rests[0][1][name] for name in ("tasks", "files")}
     print_targets(
-        Target("requests that were not let in", sum(one.status != 200 for one in sent), 0),
-        Target("growth of memory in the last half", slope(lines), 5, " MB an hour"),
-        Target("longest pause in which the process computed", own, 50, " ms"),
-        Target("growth of tasks, last third and first", grown["tasks"], 1),
-        Target("growth of open files, last third and first", grown["files"], 2),
+        Target("requests that were not let in", done.statuses.total() - done.statuses[200], 0),
+        Target(
+            "growth of memory in the last half",
+            slope([(line["at"], line["mb"]) for line in loaded]),
+            5,
+            " MB an hour",
+        ),
+        Target(
+            "longest pause in which the process computed",
+            1000 * max(min(line["pause"], line["busy"]) for line in loaded),
+            50,
+            " ms",
+        ),
+        Target("growth of tasks at rest, first to last minute", grown["tasks"], 0),
+        Target("growth of open files at rest, first to last minute", grown["files"], 0),
     )
+    longest = 1000 * max(line["pause"] for line in other)
+    print(f"longest pause of an idle process beside it: {longest:.3g} ms")
 
 
 if __name__ == "__main__":

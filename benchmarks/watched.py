@@ -1,10 +1,12 @@
 """The application of a project, which watches its own process: a factory for uvicorn.
 
 Each second it writes a line to the file that SOAK_REPORT names. It imports nothing that the
-application would not, so that the memory is the application's.
+application would not, so that the memory is the application's. Run as a program, it watches a
+process that does nothing: the pauses of that one are the machine's.
 """
 
 import asyncio
+import gc
 import json
 import os
 import time
@@ -12,7 +14,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-TICK = 0.005  # seconds
+TICK = 0.005  # seconds that the task in the application sleeps
+IDLE_TICK = 0.001
 
 
 def create_app() -> Any:
@@ -37,30 +40,47 @@ class Watch:
         return await self.inner.__aexit__(*error)
 
 
-async def watch(report: Path) -> None:
+class Collections:
+    """How long the garbage collector stopped the process."""
+
+    def __init__(self) -> None:
+        self.longest = self.start = 0.0
+        gc.callbacks.append(self)
+
+    def __call__(self, phase: str, _: dict[str, int]) -> None:
+        now = time.perf_counter()
+        if phase == "start":
+            self.start = now
+        else:
+            self.longest = max(self.longest, now - self.start)
+
+
+async def watch(report: Path, tick: float = TICK) -> None:
     """Write a line each second until cancelled."""
-    start = second = time.perf_counter()
+    second, collections = time.monotonic(), Collections()
     pause = busy = 0.0
     with report.open("a", encoding="utf-8") as lines:
         while True:
-            before, computed = time.perf_counter(), time.process_time()
-            await asyncio.sleep(TICK)
-            now = time.perf_counter()
-            late = now - before - TICK
+            before, computed = time.monotonic(), time.process_time()
+            await asyncio.sleep(tick)
+            now = time.monotonic()
+            late = now - before - tick
             if late > pause:
                 pause, busy = late, time.process_time() - computed
             if now - second >= 1:
                 line = {
-                    "at": now - start,
+                    "at": now,
+                    "cpu": time.process_time(),
                     "mb": resident() / 1e6,
                     "tasks": len(asyncio.all_tasks()),
                     "files": open_files(),
                     "pause": pause,
                     "busy": busy,
+                    "collection": collections.longest,
                 }
                 lines.write(json.dumps(line) + "\n")
                 lines.flush()
-                second, pause, busy = now, 0.0, 0.0
+                second, pause, busy, collections.longest = now, 0.0, 0.0, 0.0
 
 
 def open_files() -> int:
@@ -72,3 +92,7 @@ def resident() -> int:
     """Bytes of memory that this process holds."""
     pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+if __name__ == "__main__":
+    asyncio.run(watch(Path(os.environ["SOAK_REPORT"]), IDLE_TICK))

@@ -2,6 +2,8 @@
 
 import json
 import socket
+import subprocess
+import sys
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -73,3 +75,26 @@ def test_an_outage_is_answered_503(project: SimpleNamespace, tenant: Any) -> Non
         answer = ask(address, token)
         assert answer.startswith(b"HTTP/1.1 503 ")
         assert b"\r\nretry-after: 5\r\n" in answer.lower()
+
+
+COLLECTED = """
+import gc, sys
+sys.path[:0] = ["src", "tests"]
+from fastapi.testclient import TestClient
+from memory_tenant import Tenant
+from guarded_api.main import create_app
+from guarded_api.settings import Settings
+
+tenant = Tenant()
+settings = Settings(auth0_domain=tenant.domain, auth0_audience=tenant.audience)
+with TestClient(create_app(settings, fetch=tenant.fetch)) as client:
+    assert client.get("/api/private", auth=tenant.auth()).status_code == 200
+    print(len(gc.get_objects()))
+"""
+
+
+def test_a_garbage_collection_does_not_look_at_the_whole_process(project: SimpleNamespace) -> None:
+    """It stops all requests: 70 000 objects of imported modules take 50 ms."""
+    command = [sys.executable, "-W", "ignore", "-c", COLLECTED]
+    done = subprocess.run(command, cwd=project.folder, capture_output=True, text=True)
+    assert int(done.stdout) < 10_000, done.stderr
