@@ -7,35 +7,33 @@ Copier takes for itself. The commands take turns, so a busy machine slows them a
 median of the ratios within a round. Python may keep its bytecode, as on the machine of a user.
 """
 
-import argparse
-import os
 import shutil
 import statistics
 import subprocess
-import sys
-import tempfile
 import time
 from pathlib import Path
 
-from harness import ROOT, Target, print_table, print_targets, say_where, spread
+from harness import (
+    COPIER,
+    ROOT,
+    Target,
+    folder_for_copier,
+    print_table,
+    print_targets,
+    rounds_of,
+    say_where,
+    spread,
+)
 
-COPIER = [sys.executable, "-m", "copier"]
 FLOOR, EMPTY = "copier --version", "empty template, a directory"
 DIRECTORY, CLONE = "copy from a directory", "copy from a git clone"
 BOUNDS = {DIRECTORY: 1.7, CLONE: 2.0}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="The cost of a copy.")
-    parser.add_argument("--rounds", type=int, default=15)
-    rounds = parser.parse_args().rounds
+    rounds = rounds_of("The cost of a copy.")
     say_where()
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    with tempfile.TemporaryDirectory() as folder:
-        scratch = Path(folder)
-        settings = scratch / "settings.yml"
-        settings.write_text("{}")
-        os.environ["COPIER_SETTINGS_PATH"] = str(settings)
+    with folder_for_copier() as scratch:
         report(measure(commands(scratch), scratch / "project", rounds))
 
 

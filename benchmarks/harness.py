@@ -1,5 +1,6 @@
 """What the benchmarks of a rendered project share: the render, the machine, tables and targets."""
 
+import argparse
 import os
 import platform
 import statistics
@@ -20,6 +21,7 @@ from copier.errors import DirtyLocalWarning
 ROOT = Path(__file__).resolve().parents[1]
 ANSWERS = yaml.safe_load((ROOT / "example-answers.yml").read_text(encoding="utf-8"))
 PACKAGE: str = ANSWERS["package_name"]
+COPIER = [sys.executable, "-m", "copier"]
 
 
 def render(project: Path, answers: dict[str, Any]) -> Path:
@@ -37,6 +39,27 @@ def rendered_project() -> Iterator[Path]:
         project = render(Path(folder) / "project", ANSWERS)
         sys.path[:0] = [str(project / "src"), str(project / "tests")]
         yield project
+
+
+def rounds_of(description: str) -> int:
+    """Read how many rounds the command line of a benchmark of Copier asks for."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--rounds", type=int, default=15)
+    rounds: int = parser.parse_args().rounds
+    return rounds
+
+
+@contextmanager
+def folder_for_copier() -> Iterator[Path]:
+    """Give a folder in which nobody's settings of git and Copier count; Python keeps bytecode."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        (home / "copier.yml").write_text("{}")
+        (home / "gitconfig").write_text("[user]\n    name = Bench\n    email = bench@example.com\n")
+        os.environ["COPIER_SETTINGS_PATH"] = str(home / "copier.yml")
+        os.environ["GIT_CONFIG_GLOBAL"] = str(home / "gitconfig")
+        yield home
 
 
 def say_where() -> None:

@@ -7,40 +7,33 @@ median of the ratios within a round. The release that is updated to changes one 
 may keep its bytecode, as on the machine of a user.
 """
 
-import argparse
-import os
 import shutil
 import statistics
 import subprocess
-import sys
-import tempfile
 import time
 from pathlib import Path
 
-from harness import ROOT, Target, print_table, print_targets, say_where, spread
+from harness import (
+    COPIER,
+    ROOT,
+    Target,
+    folder_for_copier,
+    print_table,
+    print_targets,
+    rounds_of,
+    say_where,
+    spread,
+)
 
-COPIER = [sys.executable, "-m", "copier"]
 OLD, NEW = "v900.0.0", "v901.0.0"
 BOUND = 2.3
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="The cost of an update against that of a copy.")
-    parser.add_argument("--rounds", type=int, default=15)
-    rounds = parser.parse_args().rounds
+    rounds = rounds_of("The cost of an update against that of a copy.")
     say_where()
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    with tempfile.TemporaryDirectory() as folder:
-        isolate(Path(folder))
-        report(measure(Path(folder), rounds))
-
-
-def isolate(home: Path) -> None:
-    """Nobody's settings of git and Copier count."""
-    (home / "copier.yml").write_text("{}")
-    (home / "gitconfig").write_text("[user]\n    name = Bench\n    email = bench@example.com\n")
-    os.environ["COPIER_SETTINGS_PATH"] = str(home / "copier.yml")
-    os.environ["GIT_CONFIG_GLOBAL"] = str(home / "gitconfig")
+    with folder_for_copier() as scratch:
+        report(measure(scratch, rounds))
 
 
 def make_template(folder: Path) -> Path:

@@ -1,9 +1,6 @@
 """AGENTS.md of a project: short, its commands run, and following it gives a green project."""
 
-import os
 import re
-import signal
-import subprocess
 import sys
 import textwrap
 from pathlib import Path
@@ -11,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from support import render, run, uv
-from test_start import free_port
+from test_start import free_port, serving
 
 SERVES = "uv run scripts/demo.py"
 
@@ -82,24 +79,9 @@ def test_its_commands_pass_in_a_project_that_followed_it(project: Path) -> None:
 
 def test_the_command_that_serves_prints_a_token(project: Path) -> None:
     command = [uv(), *SERVES.split()[1:], "--port", str(free_port())]
-    process = subprocess.Popen(
-        command,
-        cwd=project,
-        env=os.environ | {"PAGE_SIZE": "20", "UV_PYTHON": sys.executable},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    said = ""
-    try:
-        assert process.stdout
-        while "TOKEN=" not in said:
-            line = process.stdout.readline()
-            assert line, said
-            said += line
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
+    python = sys.executable
+    with serving(project, command, PAGE_SIZE="20", PYTHONPATH="", UV_PYTHON=python) as server:
+        server.read_until("TOKEN=")
 
 
 def test_the_files_of_the_template_are_there(project: Path) -> None:

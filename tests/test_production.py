@@ -4,9 +4,9 @@ import json
 import re
 import shlex
 import signal
-import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,7 +17,7 @@ import pytest
 
 from support import ROOT, render
 from test_recipes import files
-from test_start import environment, free_port, until_alive
+from test_start import free_port, python, serving
 from update.lifecycle import green
 
 PAGE = (ROOT / "docs" / "production.md").read_text(encoding="utf-8")
@@ -175,33 +175,24 @@ def project(plain_template: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     return project
 
 
-def test_a_project_with_all_recipes_is_green(project: Path, tmp_path: Path) -> None:
-    green(project, tmp_path / "mypy")
+def test_a_project_with_all_recipes_is_green(project: Path, mypy_cache: Path) -> None:
+    green(project, mypy_cache)
 
 
 @pytest.mark.parametrize("command", SERVERS, ids=lambda command: command.split()[0])
 def test_another_server_serves_and_stops(project: Path, command: str) -> None:
     words, port = shlex.split(command), free_port()
     address = ["--port", str(port)] if words[0] == "granian" else ["--bind", f"127.0.0.1:{port}"]
-    process = subprocess.Popen(
-        [str(Path(sys.executable).with_name(words[0])), *words[1:], *address],
-        cwd=project,
-        env=environment(project),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        until_alive(port, process)
+    started: list[str | Path] = [Path(sys.executable).with_name(words[0]), *words[1:]]
+    with serving(project, [*started, *address], port, signal.SIGTERM) as server:
         url = f"http://127.0.0.1:{port}"
         assert httpx.get(f"{url}/api/public").status_code == 200
         refused = httpx.get(f"{url}/api/private", headers={"Authorization": "Bearer opaque"})
         assert refused.status_code == 401
         assert 'error="invalid_token"' in refused.headers["WWW-Authenticate"]
-    finally:
-        process.send_signal(signal.SIGTERM)
-        written = process.communicate(timeout=15)[0]
-    assert "Traceback" not in written, written
+        asked = time.monotonic()
+    assert time.monotonic() - asked < 15
+    assert "Traceback" not in server.written, server.written
 
 
 @contextmanager
@@ -233,23 +224,12 @@ def test_otlp_needs_three_variables_and_sends_nothing_secret(project: Path) -> N
     port = free_port()
     with collector() as (endpoint, got):
         variables["OTEL_EXPORTER_OTLP_ENDPOINT"] = endpoint
-        process = subprocess.Popen(
-            [sys.executable, "-m", "uvicorn", "my_api.app:app", "--port", str(port)],
-            cwd=project,
-            env=environment(project, **variables),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        try:
-            until_alive(port, process)
+        command = python("-m", "uvicorn", "my_api.app:app", port=port)
+        with serving(project, command, port, signal.SIGTERM, **variables):
             url = f"http://127.0.0.1:{port}/api/private?token=in-the-query"
             httpx.get(
                 url, headers={"Authorization": "Bearer in-the-header", "X-API-Key": "in-a-key"}
             )
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.communicate(timeout=30)
     paths = {path for path, _ in got}
     assert paths == {"/v1/traces", "/v1/metrics"}
     sent = b"".join(body for _, body in got)

@@ -7,8 +7,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -36,24 +37,56 @@ def environment(project: Path, **values: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(project / "src"), **values}
 
 
+@dataclass
+class Server:
+    """A process that serves, and its two streams together as far as they were read."""
+
+    process: subprocess.Popen[str]
+    written: str = ""
+
+    def read_until(self, text: str) -> None:
+        """Read until a line holds this text."""
+        assert self.process.stdout
+        while text not in self.written:
+            line = self.process.stdout.readline()
+            assert line, self.written
+            self.written += line
+
+
 @contextmanager
-def serving(project: Path, port: int, start: list[str] = START) -> Iterator[None]:
-    """Run the project's server until the block ends."""
+def serving(
+    project: Path,
+    command: Sequence[str | Path],
+    alive: int = 0,
+    stop: signal.Signals = signal.SIGINT,
+    **values: str,
+) -> Iterator[Server]:
+    """Run a command in a project until the block ends, and stop it by a signal; read all it wrote.
+
+    The block begins when the server answers at the port `alive`, if that is given.
+    """
     process = subprocess.Popen(
-        [sys.executable, *start, "--port", str(port)],
+        command,
         cwd=project,
-        env=environment(project),
+        env=environment(project, **values),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
+    server = Server(process)
     try:
-        until_alive(port, process)
-        yield
+        if alive:
+            until_alive(alive, process)
+        yield server
     finally:
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
+        process.send_signal(stop)  # which does nothing to one that has ended
+        server.written += process.communicate(timeout=30)[0]
+
+
+def python(*words: str, port: int) -> list[str]:
+    """The command for a server of the packages of these tests."""
+    return [sys.executable, *words, "--port", str(port)]
 
 
 def until_alive(port: int, process: subprocess.Popen[str]) -> None:
@@ -104,7 +137,7 @@ def demo(project: Path, port: int, **values: str) -> Iterator[list[str]]:
 
 def test_fastapi_run_finds_the_application(project: Path) -> None:
     port = free_port()
-    with serving(project, port, TRY["run"]):
+    with serving(project, python(*TRY["run"], port=port), port):
         assert call(f"http://127.0.0.1:{port}/api/public") == 200
         assert call(f"http://127.0.0.1:{port}/api/private") == 401
 
@@ -115,7 +148,7 @@ def test_fastapi_dev_reloads_a_changed_route(project: Path) -> None:
     module = project / "src/my_api/routes/news.py"
     public = (project / "src/my_api/routes/public.py").read_text()
     try:
-        with serving(project, port, TRY["dev"]):
+        with serving(project, python(*TRY["dev"], port=port), port):
             assert call(url) == 404
             assert call(f"http://127.0.0.1:{port}/api/private") == 401
             module.write_text(public.replace("/public", "/news"))
@@ -130,31 +163,18 @@ def test_fastapi_dev_reloads_a_changed_route(project: Path) -> None:
 @pytest.mark.parametrize("command", TRY)
 def test_fastapi_dev_and_run_without_env_say_what_to_type(project: Path, command: str) -> None:
     (project / ".env").rename(project / "away")
-    process = subprocess.Popen(
-        [sys.executable, *TRY[command], "--port", str(free_port())],
-        cwd=project,
-        env=environment(project),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    said = ""
     try:
-        assert process.stdout
-        while "tenant.py setup" not in said:
-            line = process.stdout.readline()
-            assert line, said
-            said += line
+        with serving(project, python(*TRY[command], port=free_port())) as server:
+            server.read_until("tenant.py setup")
+            if command == "run":
+                assert server.process.wait(30) == 2
+            else:
+                assert server.process.poll() is None  # It waits for a change.
     finally:
-        if command == "dev":  # It waits for a change.
-            process.send_signal(signal.SIGINT)
-        said += process.communicate(timeout=30)[0]
         (project / "away").rename(project / ".env")
-    assert "AUTH0_DOMAIN is missing" in said
-    assert "uv run scripts/demo.py" in said
-    assert "Traceback" not in said
-    if command == "run":
-        assert process.returncode == 2
+    assert "AUTH0_DOMAIN is missing" in server.written
+    assert "uv run scripts/demo.py" in server.written
+    assert "Traceback" not in server.written
 
 
 def wait_for(url: str, status: int) -> None:
@@ -289,7 +309,7 @@ def test_the_start_does_not_wait_for_a_tenant_that_is_down(project: Path) -> Non
         "AUTH0_DOMAIN=localhost:1\nAUTH0_AUDIENCE=https://a.example.com\n"
     )
     try:
-        with serving(project, port):
+        with serving(project, python(*START, port=port), port):
             assert call(f"http://127.0.0.1:{port}/healthz") == 200
             assert call(f"http://127.0.0.1:{port}/readyz") == 503
             assert call(f"http://127.0.0.1:{port}/api/public") == 200
