@@ -7,7 +7,6 @@ an answer at once, though the tenant is silent. SIGKILL leaves an executable beh
 import os
 import re
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -17,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from setup.loopback_tenant import BAD_GATEWAY, MANAGEMENT, Gate, Request
-from setup.workbench import AUDIENCE, OWN, Machine
+from setup.workbench import AUDIENCE, OWN, Machine, Process
 
 ALL = ("setup", "--yes", "--test-app", "--docs-app")
 READ_API, READ_APPS = "GET resource-servers", "GET clients"
@@ -32,7 +31,6 @@ REQUESTS = [
     DISCOVERY,
 ]
 BY_WAY = {"cli": REQUESTS, "api": ["POST /oauth/token", *REQUESTS]}
-Process = subprocess.Popen[str]
 KILLS: dict[str, tuple[Callable[[Process], None], int]] = {
     "Ctrl-C": (lambda process: os.killpg(process.pid, signal.SIGINT), 130),
     "SIGTERM": (lambda process: process.terminate(), 130),
@@ -210,6 +208,7 @@ def killed_at(machine: Machine, tmp_path: Path) -> Callable[..., tuple[int, str]
     def run(step: str, number: int, *arguments: str) -> tuple[int, str]:
         process = machine.start(*arguments, PYTHONPATH=paths, KILL_AT=f"{step} {number:d}")
         stderr = process.communicate(timeout=60)[1]
+        assert process.returncode is not None
         assert "Traceback" not in stderr
         return process.returncode, stderr
 

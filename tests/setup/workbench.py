@@ -8,14 +8,20 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from setup.auth0_stand_in import required_scopes
+from setup.forked import ENVIRONMENT, Forked
 from setup.loopback_tenant import LoopbackTenant
 
 HERE = Path(__file__).resolve().parent
 AUDIENCE = "https://my-api.example.com"
 CLOSED = "http://127.0.0.1:9"  # a proxy that is not there: nothing but loopback can be reached
+KNOWN = {  # variables of every process
+    *("HOME", "PATH", "UV_PROJECT_ENVIRONMENT", "SSL_CERT_FILE", "HTTPS_PROXY", "NO_PROXY"),
+    *("DBUS_SESSION_BUS_ADDRESS", *ENVIRONMENT),
+}
+Process: TypeAlias = "Forked | subprocess.Popen[str]"
 OWN = "# the person's own line\nOTHER='kept'\n"  # of .env, before the set-up comes
 PAST, FUTURE = "2020-01-01T00:00:00Z", "2099-01-01T00:00:00Z"
 EXECUTABLE = """\
@@ -102,8 +108,7 @@ class Machine:
         return {
             "HOME": str(self.home),
             "PATH": os.pathsep.join([str(self.programs), "/usr/bin", "/bin"]),
-            "LANG": "C.UTF-8",
-            "PYTHONPATH": str(HERE.parents[1] / "hooks"),
+            **ENVIRONMENT,
             "UV_PROJECT_ENVIRONMENT": sys.prefix,  # what the project imports is there
             "SSL_CERT_FILE": str(self.certificates),
             "HTTPS_PROXY": CLOSED,
@@ -126,16 +131,22 @@ class Machine:
         }
 
     def argv(self, *arguments: str) -> list[str]:
-        command, *rest = arguments
-        tool = [sys.executable, "-m", "fastapi_auth0_template", command]
-        return [*tool, "--project", str(self.project), *rest]
+        return [sys.executable, "-m", "fastapi_auth0_template", *self.words(*arguments)]
 
-    def start(self, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
-        """The set-up in a process group of its own, without a terminal."""
+    def words(self, command: str, *rest: str) -> list[str]:
+        """The command line after the name of the tool."""
+        return [command, "--project", str(self.project), *rest]
+
+    def start(self, *arguments: str, stdin: str = "", **environment: str) -> "Process":
+        """The tool in a process group of its own, without a terminal, with this text on stdin."""
+        environment = self.env() | environment
+        if self._like_others(environment):
+            return Forked(self.words(*arguments), self.project, environment, stdin)
+        assert not stdin
         return subprocess.Popen(
             self.argv(*arguments),
             cwd=self.project,
-            env=self.env() | environment,
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -143,29 +154,28 @@ class Machine:
             start_new_session=True,
         )
 
+    def _like_others(self, environment: dict[str, str]) -> bool:
+        """Whether an interpreter and its libraries start with this as they do on every machine."""
+        own = {name for name in environment if not name.startswith(("AUTH0_", "ALL_PROXY"))}
+        return own == KNOWN and environment == environment | ENVIRONMENT
+
     def run(self, *arguments: str, **environment: str) -> "Done":
-        """The set-up from start to end."""
-        process = self.start(*arguments, **environment)
+        """The tool from start to end."""
+        return self._end(self.start(*arguments, **environment))
+
+    def feed(self, text: str, *arguments: str) -> "Done":
+        """The tool with this text on stdin."""
+        return self._end(self.start(*arguments, stdin=text))
+
+    def _end(self, process: "Process") -> "Done":
         try:
             stdout, stderr = process.communicate(timeout=60)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+            process.communicate(timeout=60)
             raise
+        assert process.returncode is not None
         return Done(process.returncode, stdout, stderr)
-
-    def feed(self, text: str, *arguments: str) -> "Done":
-        """The set-up with this text on stdin."""
-        done = subprocess.run(
-            self.argv(*arguments),
-            cwd=self.project,
-            env=self.env(),
-            input=text,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        return Done(done.returncode, done.stdout, done.stderr)
 
     def setup(self, *arguments: str) -> "Done":
         """`setup` with all that it can create, and without questions."""
