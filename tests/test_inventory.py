@@ -11,6 +11,8 @@ from support import render, run
 OPENINGS = '''
 """Every way to answer a request past the guard; an owner would have one or two of them."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, WebSocket
@@ -41,7 +43,15 @@ inner.frontend("/web", directory=FOLDER)
 async def guarded() -> None: ...
 
 
-router = APIRouter()
+@asynccontextmanager
+async def late(app: FastAPI) -> AsyncIterator[None]:
+    app.add_route("/late", answer)
+    app.router.routes.append(Router(routes=[Route("/routed", answer)]))
+    app.router.default = answer
+    yield
+
+
+router = APIRouter(lifespan=late)
 router.add_route("/metrics", answer)
 router.add_route("/docs2", answer)
 router.add_websocket_route("/socket", application)
@@ -65,12 +75,15 @@ async def guarded_live(
 ) -> None: ...
 '''
 OPEN = [
+    "/*",
+    "/?",
     "/admin",
     "/app",
     "/docs2",
     "/graphql",
     "/inner/plain",
     "/inner/web",
+    "/late",
     "/live",
     "/metrics",
     "/nested/deep/plain",
@@ -140,3 +153,14 @@ def test_a_scope_that_is_unknown_or_that_no_guard_looks_at_is_named(
     module.unlink()
     assert code == 1
     assert f"/orders: {named}" in said
+
+
+def test_a_scope_that_no_challenge_can_carry_is_named(project: Path) -> None:
+    """`Security` takes what `require_auth` would refuse at once."""
+    module = project / "src/my_api/scopes.py"
+    text = module.read_text(encoding="utf-8")
+    module.write_text(f'{text}    ODD = "nachrichten:ändern", "Odd"\n', encoding="utf-8")
+    code, said = inventory(project)
+    module.write_text(text, encoding="utf-8")
+    assert code == 1
+    assert "'nachrichten:ändern' is not a scope" in said
