@@ -9,7 +9,7 @@ DOMAIN = re.compile(
     rf"(?!{PASTED_TWICE})"
     rf"((localhost|127\.0\.0\.1)(?=:)|({LABEL}\.)+[a-z]([a-z0-9-]*[a-z0-9])?)(:({PORT}))?"
 )
-MANAGEMENT_API = re.compile(r"(https?://[^/]+)?/api/v2/?")
+OF_AUTH0 = re.compile(r"(https?://[^/]+)?/(api/v2|userinfo)/?", re.IGNORECASE)
 CLIENT_ID = re.compile(r"[A-Za-z0-9]{32}")
 
 
@@ -28,12 +28,12 @@ def audience_fault(audience: str) -> str | None:
     """Say what is wrong with the identifier of an API, or return None."""
     if not audience or " " in audience or not audience.isprintable():
         return "an identifier is not empty and has no blanks"
-    if MANAGEMENT_API.fullmatch(audience):
-        return "that is the Management API of a tenant; use an identifier of your own"
+    if OF_AUTH0.fullmatch(audience):
+        return "that is an API of Auth0's own; use an identifier of your own"
     if CLIENT_ID.fullmatch(audience):
         return "that looks like a client id; type the identifier of the API"
-    if "," in audience or re.search("://.*://", audience):
+    if "," in audience or audience[0] in "([" or re.search("://.*://", audience):
         return "type one identifier, such as https://api.example.com"
-    if re.search(r'["\\<>{}#\'`$]', audience) or len(audience) > 600:
+    if re.search(r'["\\<>{}#\'`$\xab\xbb\u2018-\u201f]', audience) or len(audience) > 600:
         return "at most 600 characters, none of \" ' \\ < > { } # ` $"
     return None

@@ -294,8 +294,10 @@ def test_a_document_that_is_large_or_compressed_is_not_used(
 ) -> None:
     packed = gzip.compress(b" " * 20_000_000)
     large = Body(*[b" " * 64_000] * 1_000)
+    good = json.dumps(tenant.own_documents()[tenant.jwks_uri]).encode()
     answers = [
         httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=Body(packed)),
+        httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=Body(good)),
         httpx.Response(200, stream=large),
     ]
     for answer in answers:
