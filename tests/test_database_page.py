@@ -1,93 +1,95 @@
-"""docs/database.md: the module that it shows, on SQLite and on a real PostgreSQL."""
+"""docs/database.md: the stored resource of `database=true`, on SQLite and on a real PostgreSQL."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from support import ROOT, render, run
-from test_recipes import files
+from support import ROOT, SELF_HOSTED, render, run
 from update.lifecycle import green
 
 PAGE = (ROOT / "docs" / "database.md").read_text(encoding="utf-8")
+MODULE = "src/my_api/routes/messages.py"
 TOOLS = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
-CALLS = '''\
-"""Notes as their callers see them."""
+needs_postgresql = pytest.mark.skipif(
+    not TOOLS, reason="there is no PostgreSQL: apt-get install postgresql"
+)
+RACE = '''\
+"""Another transaction changes the item between the reading and the writing of a request."""
 
-import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from sqlalchemy import text
 
 from memory_tenant import Tenant
 
-
-@pytest.fixture
-def database_url(database_url: str) -> str:
-    return os.environ.get("NOTES_DATABASE", database_url)
+WAITING = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+OTHER = text("UPDATE stored_messages SET text = 'Theirs', version = version + 1")
 
 
-def test_notes(client: TestClient, tenant: Tenant) -> None:
-    ada, bob = (tenant.auth(sub=f"auth0|{name}-{os.getpid()}") for name in ("ada", "bob"))
-    assert client.get("/api/notes").status_code == 401
-    for number in range(3):
-        body = {"title": f"Note {number}", "text": "Hello"}
-        assert client.post("/api/notes", json=body, auth=ada).status_code == 201
-    taken = {"title": "Note 1", "text": "Again"}
-    assert client.post("/api/notes", json=taken, auth=ada).status_code == 409
-    assert client.post("/api/notes", json=taken, auth=bob).status_code == 201
-
-    page = client.get("/api/notes?limit=2", auth=ada).json()
-    assert [note["title"] for note in page["items"]] == ["Note 0", "Note 1"]
-    rest = client.get(f"/api/notes?limit=2&after={page['next']}", auth=ada).json()
-    assert ([note["title"] for note in rest["items"]], rest["next"]) == (["Note 2"], None)
-    assert len(client.get("/api/notes", auth=bob).json()["items"]) == 1
-
-    url = f"/api/notes/{page['items'][0]['id']}"
-    for method in ("GET", "DELETE"):
-        assert client.request(method, url, auth=bob).status_code == 404
-    for number in (0, -1, 2**40):
-        assert client.get(f"/api/notes/{number}", auth=ada).status_code == 404
-    tag = client.get(url, auth=ada).headers["ETag"]
-    same = client.get(url, auth=ada, headers={"If-None-Match": tag})
-    assert (same.status_code, same.content, same.headers["ETag"]) == (304, b"", tag)
-
-    new = {"title": "Note 0", "text": "Changed"}
-    changed = client.put(url, json=new, auth=ada, headers={"If-Match": tag})
-    assert (changed.status_code, changed.json()["text"]) == (200, "Changed")
-    assert changed.headers["ETag"] != tag
-    assert client.put(url, json=new, auth=ada, headers={"If-Match": tag}).status_code == 412
-    assert client.put(url, json=taken, auth=ada).status_code == 409
-    assert client.get(url, auth=ada).json()["text"] == "Changed"
-    assert client.put(url, json=new, auth=bob).status_code == 404
-    assert client.delete(url, auth=ada).status_code == 204
-    assert client.get(url, auth=ada).status_code == 404
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+def test_no_change_is_lost(app: FastAPI, client: TestClient, tenant: Tenant, method: str) -> None:
+    auth = tenant.auth("read:messages", "write:messages")
+    client.post("/api/messages", auth=auth, json={"text": "Hi"})
+    url, ours = "/api/messages/1", {"text": "Ours"}
+    engine = app.state.database.atomic
+    with ThreadPoolExecutor() as pool, engine.begin() as other, engine.connect() as watch:
+        other.execute(OTHER)
+        answer = pool.submit(client.request, method, url, auth=auth, json=ours)
+        for _ in range(100):
+            if watch.scalar(WAITING):
+                break
+            watch.rollback()
+            time.sleep(0.1)
+        other.commit()
+        assert answer.result().status_code == 412
+    assert client.get(url, auth=auth).json()["text"] == "Theirs"
 '''
 
 
 @pytest.fixture(scope="module")
 def project(plain_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("notes") / "project"
-    project = render(plain_template, folder, {"database": True})
-    [(path, code)] = files(PAGE).items()
-    (project / path).write_text(code, encoding="utf-8")
-    (project / "tests" / "test_notes.py").write_text(CALLS, encoding="utf-8")
-    env = project / "migrations" / "env.py"
-    seam = "from my_api.settings import Settings\n"
-    text = env.read_text(encoding="utf-8")
-    assert seam in text
-    imported = f"from my_api.routes import notes  # noqa: F401\n{seam}"
-    env.write_text(text.replace(seam, imported), encoding="utf-8")
-    return project
+    return render(plain_template, tmp_path_factory.mktemp("stored") / "project", {"database": True})
 
 
-def test_a_project_with_notes_is_green(project: Path, tmp_path: Path) -> None:
-    green(project, tmp_path / "mypy")
+def blocks() -> list[str]:
+    """The indented blocks of the page."""
+    found = re.findall(r"(?:^    .*\n(?:^\n(?=    ))*)+", PAGE, re.MULTILINE)
+    return [textwrap.dedent(block) for block in found]
+
+
+def commands(start: str) -> list[list[str]]:
+    """The commands of the block that starts so, by this interpreter."""
+    [block] = [block for block in blocks() if block.startswith(start)]
+    words = [line.removeprefix("uv run ") for line in block.splitlines()]
+    return [[sys.executable, "-W", "ignore", "-m", *split(line)] for line in words]
+
+
+def split(line: str) -> list[str]:
+    return [word.strip('"') for word in re.findall(r'"[^"]*"|\S+', line)]
+
+
+def pass_in(project: Path, url: str, *steps: list[str]) -> None:
+    """Run commands in a project whose database has this URL."""
+    environment = {
+        "DATABASE_URL": url,
+        "PYTHONPATH": "src",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    for command in steps:
+        done = run(command, project, environment)
+        assert done.returncode == 0, f"{command}: {done.stdout}"
 
 
 @pytest.fixture
@@ -111,21 +113,59 @@ def postgres() -> Iterator[str]:
         shutil.rmtree(folder)
 
 
-@pytest.mark.skipif(not TOOLS, reason="there is no PostgreSQL: apt-get install postgresql")
-def test_the_same_on_postgresql(project: Path, postgres: str) -> None:
-    """With the table that Alembic makes by the commands of the page."""
-    environment = {
-        "DATABASE_URL": postgres,
-        "NOTES_DATABASE": postgres,
-        "PYTHONPATH": "src",
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
-    python = [sys.executable, "-W", "ignore", "-m"]
-    for command in (
-        ["alembic", "revision", "--autogenerate", "-m", "Add notes"],
-        ["alembic", "upgrade", "head"],
-        ["pytest", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", "tests/test_notes.py"],
-    ):
-        done = run([*python, *command], project, environment)
-        assert done.returncode == 0, f"{command}: {done.stdout}"
-    assert list((project / "migrations" / "versions").glob("*add_notes.py"))
+def test_the_page_shows_what_is_rendered(project: Path) -> None:
+    code = (project / MODULE).read_text(encoding="utf-8")
+    shown = [block for block in blocks() if block.startswith(("class ", "def "))]
+    assert len(shown) == 2
+    for block in shown:
+        assert block.rstrip() in code
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=needs_postgresql)])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'stored.db'}"
+    return str(request.getfixturevalue("postgres"))
+
+
+@pytest.mark.parametrize("answers", [{"database": True}, SELF_HOSTED], ids=["auth0", "self-hosted"])
+def test_the_migration_makes_the_tables_of_the_routes(
+    plain_template: Path, tmp_path: Path, url: str, answers: dict[str, str]
+) -> None:
+    project = render(plain_template, tmp_path / "project", answers)
+    alembic = [sys.executable, "-W", "ignore", "-m", "alembic"]
+    pass_in(project, url, *commands("uv run alembic upgrade"), [*alembic, "check"])
+    pass_in(project, url, [*alembic, "downgrade", "base"], [*alembic, "upgrade", "head"])
+
+
+def test_a_table_is_changed_as_the_page_says(
+    plain_template: Path, tmp_path: Path, url: str
+) -> None:
+    project = render(plain_template, tmp_path / "project", {"database": True})
+    pass_in(project, url, *commands("uv run alembic upgrade"))
+    [column] = [block for block in blocks() if block.startswith("pinned")]
+    last = "    version: Mapped[int] = mapped_column()\n"
+    code = (project / MODULE).read_text(encoding="utf-8")
+    assert last in code
+    changed = code.replace(last, f"{last}    {column.strip()}\n")
+    (project / MODULE).write_text(changed, encoding="utf-8")
+    pass_in(project, url, *commands("uv run alembic revision"))
+    [added] = (project / "migrations" / "versions").glob("*_add_pinned.py")
+    assert "pinned" in added.read_text(encoding="utf-8")
+    pass_in(project, url, [sys.executable, "-W", "ignore", "-m", "alembic", "check"])
+
+
+@needs_postgresql
+def test_the_tests_of_the_routes_pass_on_postgresql(project: Path, postgres: str) -> None:
+    race = project / "tests" / "test_race.py"
+    race.write_text(RACE, encoding="utf-8")
+    pytest_command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist"]
+    pytest_command += ["-p", "no:cacheprovider", "tests/test_routes.py", "tests/test_race.py"]
+    done = run(pytest_command, project, {"TEST_DATABASE_URL": postgres, "PYTHONPATH": "src"})
+    race.unlink()
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_stored_resource_is_green(project: Path, tmp_path: Path) -> None:
+    green(project, tmp_path / "mypy")

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from support import render, run
+from support import SELF_HOSTED, render, run
 
 START = ["-m", "uvicorn", "--factory", "my_api.main:create_app"]
 TRY = {name: ["-m", "fastapi", name] for name in ("run", "dev")}
@@ -206,6 +206,22 @@ def pasted(lines: list[str], project: Path) -> list[str]:
         line.replace("curl -i", "curl -s -o /dev/null -w '%{http_code} '") for line in wanted
     )
     return run(["sh", "-c", script], project).stdout.split()
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="curl is needed")
+@pytest.mark.parametrize("answers", [{"database": True}, SELF_HOSTED], ids=["auth0", "self-hosted"])
+def test_the_demo_has_a_database_that_is_empty_at_each_start(
+    plain_template: Path, tmp_path: Path, answers: dict[str, str]
+) -> None:
+    project = render(plain_template, tmp_path / "project", answers)
+    for _ in range(2):
+        port = free_port()
+        with demo(project, port) as lines:
+            token = token_of(lines)
+            url = f"http://127.0.0.1:{port}/api/messages"
+            assert httpx.get(url, headers={"Authorization": f"Bearer {token}"}).json() == []
+            assert {"200", "201"} <= set(pasted(lines, project)) <= {"200", "201", "204"}
+    assert not list(project.glob("*.db"))
 
 
 OWN_ROUTE = '''

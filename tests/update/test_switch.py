@@ -117,15 +117,17 @@ def test_a_project_with_every_edit_and_many_switches_is_green(
 
 
 PACKAGE, RESOURCE = "    git mv src/my_api src/", "    git mv src/my_api/routes/"
+MIGRATION = "migrations/versions/0001_items.py"
 RENAMES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     (PACKAGE, {}, {"package_name": "orders_api"}),
     (PACKAGE, {"package_name": "myapi"}, {"package_name": "orders_api"}),
     (RESOURCE, {}, {"resource": "orders"}),
+    (RESOURCE, {"database": True}, {"resource": "orders"}),
 ]
 
 
 @pytest.mark.parametrize(
-    ("block", "before", "switch"), RENAMES, ids=["package", "word", "resource"]
+    ("block", "before", "switch"), RENAMES, ids=["package", "word", "resource", "stored"]
 )
 def test_a_name_is_changed_as_the_docs_say(
     project: Callable[..., Path],
@@ -172,3 +174,86 @@ def test_on_and_off_keeps_the_owners_migrations(project: Callable[..., Path]) ->
     update(folder, WORKING, api_keys=False)
     assert not (folder / "scripts/keys.py").exists()
     assert own.read_text(encoding="utf-8") == '"""Notes."""\n'
+
+
+STORED = "src/my_api/routes/messages.py"
+
+
+@pytest.mark.parametrize("command", ["update", "recopy"])
+def test_a_project_that_gets_a_database_keeps_its_routes(
+    project: Callable[..., Path], command: str
+) -> None:
+    """So it gets no migration for a table that they do not have."""
+    folder = project(WORKING)
+    before = (folder / STORED).read_text()
+    change_answers(folder, command, database="true")
+    assert (folder / "src/my_api/database.py").is_file()
+    assert (folder / "migrations/env.py").is_file()
+    assert (folder / STORED).read_text() == before
+    assert not (folder / MIGRATION).exists()
+    routes_pass(folder)
+
+
+@pytest.mark.parametrize("command", ["update", "recopy"])
+def test_a_stored_resource_and_its_migrations_are_left_alone(
+    project: Callable[..., Path], command: str
+) -> None:
+    folder = project(WORKING, database=True)
+    for name in (STORED, MIGRATION):
+        (folder / name).write_text(f"{(folder / name).read_text()}\n# Ours.\n")
+    kept = {name: (folder / name).read_text() for name in (STORED, MIGRATION)}
+    commit(folder)
+    change_answers(folder, command, logs="json")
+    assert kept == {name: (folder / name).read_text() for name in kept}
+    commit(folder)
+    (folder / MIGRATION).rename(folder / "migrations/versions/0009_all.py")
+    commit(folder)
+    change_answers(folder, command, logs="text")
+    assert not (folder / MIGRATION).exists()
+
+
+def test_the_stored_resource_is_taken_from_a_fresh_copy_and_given_back(
+    project: Callable[..., Path], line: Path
+) -> None:
+    """By the commands of docs/database.md; between them, the check names what is left."""
+    folder = project(WORKING)
+    page = (ROOT / "docs" / "database.md").read_text()
+    start = page.index("    copier copy --defaults --data-file")
+    take = page[start : page.index("\n\n", start)].replace("ADDRESS", f"-r {WORKING} {line}")
+    take = take.replace("copier copy", f"{sys.executable} -m copier copy --overwrite")
+    update(folder, WORKING, database=True)
+    done = run(["sh", "-ec", take], folder)
+    assert done.returncode == 0, done.stdout
+    commit(folder)
+    assert "class StoredItem" in (folder / STORED).read_text()
+    assert (folder / MIGRATION).is_file()
+    routes_pass(folder)
+
+    update(folder, WORKING, database=False)
+    found = check(folder)
+    assert (found.returncode, found.stdout.splitlines()[1:]) == (1, [f"  {STORED}"])
+    assert found.stdout.startswith("no database: ")
+    assert (folder / MIGRATION).is_file()
+    commit(folder)
+    run(["rm", "-r", "../fresh"], folder)
+    back = "\n".join(take.splitlines()[:3])
+    done = run(["sh", "-ec", back], folder)
+    assert done.returncode == 0, done.stdout
+    commit(folder)
+    assert check(folder).returncode == 0
+    routes_pass(folder)
+
+
+def routes_pass(folder: Path) -> None:
+    """The tests of a project's routes pass."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    done = run([*command, "tests/test_routes.py"], folder, {"PYTHONPATH": "src"})
+    assert done.returncode == 0, done.stdout
+
+
+def change_answers(folder: Path, command: str, **answers: str) -> None:
+    """Switch answers by an update or a recopy, as a person types it."""
+    data = [part for name, value in answers.items() for part in ("-d", f"{name}={value}")]
+    words = [command, "--defaults", *(["--overwrite"] if command == "recopy" else []), *data]
+    done = copier_command(folder, *words, "-r", WORKING)
+    assert done.returncode == 0, done.stdout
