@@ -3,15 +3,25 @@
 import os
 import pwd
 import shutil
+import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from threading import Event
+from typing import Any
 
+import httpx
 import pytest
 
 from support import SELF_HOSTED, render, run
 
+ADMIN, PASSWORD = "admin@example.com", "correct horse battery staple"
 PROGRAMS = [Path("/usr/lib/postgresql"), Path("/usr/local/pgsql")]
 
 
@@ -21,47 +31,193 @@ def program(name: str) -> str | None:
     return str(found[-1]) if found else shutil.which(name)
 
 
-@pytest.fixture(scope="module")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a database on a socket in a folder of its own."""
-    initdb, server = program("initdb"), program("postgres")
-    if not (initdb and server):
-        pytest.skip("there is no PostgreSQL on this machine: apt-get install postgresql")
-    folder = tmp_path_factory.mktemp("pg")
-    user: dict[str, int] = {}
-    if os.getuid() == 0:  # PostgreSQL refuses to run as root
+class Server:
+    """PostgreSQL on a socket in a folder of its own; it can be stopped and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.account = folder, self._account()
+        self.process: subprocess.Popen[bytes] | None = None
+        self.url = f"postgresql://tester@/postgres?host={folder}"
+        if self.account:
+            os.chown(folder, self.account["user"], self.account["group"])
+        make = [needed("initdb"), "-D", str(folder / "data"), "--auth=trust", "--username=tester"]
+        self._run([*make, "--no-sync"]).wait(60)
+
+    @staticmethod
+    def _account() -> dict[str, int]:
+        """PostgreSQL refuses to run as root."""
+        if os.getuid() != 0:
+            return {}
         try:
             account = pwd.getpwnam("postgres")
         except KeyError:
             pytest.skip("PostgreSQL needs an account other than root")
-        user = {"user": account.pw_uid, "group": account.pw_gid}
-        for path in (folder, *folder.parents[:3]):
-            path.chmod(path.stat().st_mode | 0o055)
-        os.chown(folder, account.pw_uid, account.pw_gid)
-    data = str(folder / "data")
-    make = [initdb, "-D", data, "--auth=trust", "--username=tester", "--no-sync"]
-    subprocess.run(make, check=True, stdout=subprocess.DEVNULL, cwd="/", **user)  # type: ignore[call-overload]
-    serve = [server, "-D", data, "-k", str(folder), "-c", "listen_addresses=", "-c", "fsync=off"]
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(serve, stdout=log, stderr=log, cwd="/", **user)  # type: ignore[call-overload]
-    try:
-        ready = [program("pg_isready") or "pg_isready", "-h", str(folder), "-t", "30"]
+        return {"user": account.pw_uid, "group": account.pw_gid}
+
+    def _run(self, command: list[str]) -> "subprocess.Popen[bytes]":
+        with (self.folder / "log").open("a") as log:
+            return subprocess.Popen(command, stdout=log, stderr=log, cwd="/", **self.account)  # type: ignore[call-overload,no-any-return]
+
+    def start(self) -> None:
+        options = ["-k", str(self.folder), "-c", "listen_addresses=", "-c", "fsync=off"]
+        self.process = self._run([needed("postgres"), "-D", str(self.folder / "data"), *options])
+        ready = [needed("pg_isready"), "-h", str(self.folder), "-t", "30"]
         for _ in range(100):
             if subprocess.run(ready, stdout=subprocess.DEVNULL).returncode == 0:
-                break
-        yield f"postgresql://tester@/postgres?host={folder}"
+                return
+            time.sleep(0.1)
+        raise AssertionError((self.folder / "log").read_text())
+
+    def stop(self) -> None:
+        """Close every connection, as a restart does."""
+        if self.process:
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait(30)
+            self.process = None
+
+
+def needed(name: str) -> str:
+    found = program(name)
+    if not found:
+        pytest.skip("there is no PostgreSQL on this machine: apt-get install postgresql")
+    return found
+
+
+@pytest.fixture(scope="module")
+def postgresql() -> Iterator[Server]:
+    """In no folder of pytest, which closes its own to other accounts whenever one starts."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        server = Server(Path(folder))
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
+
+
+@pytest.fixture(scope="module")
+def project(plain_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    answers = SELF_HOSTED | {"api_keys": True}
+    return render(plain_template, tmp_path_factory.mktemp("made") / "project", answers)
+
+
+def test_the_tests_of_issuer_and_api_keys_pass_on_postgresql(
+    project: Path, postgresql: Server
+) -> None:
+    folders = ["tests/issuer", "tests/api_keys"]
+    done = run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *folders],
+        project,
+        {"TEST_DATABASE_URL": postgresql.url, "PYTHONPATH": str(project / "src")},
+    )
+    assert done.returncode == 0, done.stdout
+
+
+class Api:
+    """The project, served; each request has a connection of its own."""
+
+    def __init__(self, port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+
+    def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
+        return httpx.request(method, self.url + path, timeout=30, **more)
+
+    def log_in(self, password: str = PASSWORD) -> httpx.Response:
+        return self.ask("POST", "/auth/login", json={"email": ADMIN, "password": password})
+
+
+@pytest.fixture
+def served(project: Path, postgresql: Server) -> Iterator[tuple[Api, dict[str, str]]]:
+    """The project with an administrator on PostgreSQL, and an API key for it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    values = {"DATABASE_URL": postgresql.url, "PYTHONPATH": str(project / "src")}
+    drop = "DROP SCHEMA public CASCADE; CREATE SCHEMA public"
+    clean = (
+        f"import psycopg; psycopg.connect({postgresql.url!r}, autocommit=True).execute({drop!r})"
+    )
+    made = run([sys.executable, "-c", clean], project, values)
+    assert made.returncode == 0, made.stdout
+    admin = [sys.executable, "scripts/admin.py"]
+    environment = {**os.environ, **values}
+    for command in (["init", ADMIN], ["api-keys", "add", "a machine"]):
+        done = subprocess.run(
+            [*admin, *command],
+            input=f"{PASSWORD}\n",
+            cwd=project,
+            env=environment,
+            text=True,
+            capture_output=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    start = ["-m", "uvicorn", "--factory", "my_api.main:create_app", "--port", str(port)]
+    api = Api(port)
+    with (project / "log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, *start], cwd=project, env=environment, stdout=log, stderr=log
+        )
+    try:
+        wait_for(lambda: api.ask("GET", "/healthz").status_code == 200)
+        yield api, {"X-API-Key": done.stdout.strip()}
     finally:
-        process.terminate()
+        process.send_signal(signal.SIGINT)
         process.wait(30)
 
 
-def test_the_tests_of_the_issuer_pass_on_postgresql(
-    plain_template: Path, tmp_path: Path, postgresql: str
+def wait_for(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            if done():
+                return
+        except httpx.TransportError:
+            pass
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_a_database_that_goes_and_comes_back(
+    served: tuple[Api, dict[str, str]], postgresql: Server, project: Path
 ) -> None:
-    project = render(plain_template, tmp_path / "project", SELF_HOSTED)
-    done = run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/issuer"],
-        project,
-        {"TEST_DATABASE_URL": postgresql, "PYTHONPATH": str(project / "src")},
-    )
-    assert done.returncode == 0, done.stdout
+    api, key = served
+    tokens = api.log_in().json()
+    bearer = {"Authorization": f"Bearer {tokens['access_token']}"}
+    refresh = {"refresh_token": tokens["refresh_token"]}
+    asking: dict[str, Callable[[], httpx.Response]] = {
+        "who is logged in": lambda: api.ask("GET", "/api/users/me", headers=bearer),
+        "a login": api.log_in,
+        "a failed login": lambda: api.log_in("wrong"),
+        "a refresh": lambda: api.ask("POST", "/auth/refresh", json=refresh),
+        "an API key": lambda: api.ask("GET", "/api/private", headers=key),
+    }
+    guarded: Callable[[], httpx.Response] = partial(api.ask, "GET", "/api/private", headers=bearer)
+    good = {name: 401 if "failed" in name else 200 for name in asking}
+    assert {name: ask().status_code for name, ask in asking.items()} == good
+    over = Event()
+
+    def keep_asking(ask: Callable[[], httpx.Response]) -> set[int]:
+        statuses = set()
+        while not over.is_set():
+            statuses.add(ask().status_code)
+        return statuses
+
+    busy = [asking["who is logged in"], asking["an API key"], guarded]
+    with ThreadPoolExecutor(len(busy)) as threads:
+        running = [threads.submit(keep_asking, ask) for ask in busy]
+        try:
+            postgresql.stop()
+            for name, ask in asking.items():
+                answer = ask()
+                assert (answer.status_code, answer.headers.get("Retry-After")) == (503, "5"), name
+            assert guarded().status_code == 200
+            postgresql.start()
+            wait_for(lambda: asking["who is logged in"]().status_code == 200)
+        finally:
+            over.set()
+        seen = [each.result() for each in running]
+    assert seen == [{200, 503}, {200, 503}, {200}]
+    refresh["refresh_token"] = api.log_in().json()["refresh_token"]
+    assert {name: ask().status_code for name, ask in asking.items()} == good
+    log = (project / "log").read_text()
+    assert "Traceback" not in log
+    assert PASSWORD not in log
