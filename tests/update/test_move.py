@@ -104,9 +104,10 @@ def add_notes(project: Path) -> None:
     (package / "notes.py").write_text(TABLE)
     (package / "routes" / "notes.py").write_text(ROUTES)
     env = project / "migrations" / "env.py"
-    first = "\nfrom my_api.auth import"
-    named = f"\nfrom my_api import notes  # noqa: F401{first}"
-    env.write_text(env.read_text().replace(first, named))
+    imported = "from my_api import routes\n"
+    assert imported in env.read_text()
+    named = "from my_api import notes, routes  # noqa: F401\n"
+    env.write_text(env.read_text().replace(imported, named))
     for words in (
         ["scripts/admin.py", "migrate"],
         ["-m", "alembic", "revision", "--autogenerate", "-m", "Add notes"],
