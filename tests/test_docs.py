@@ -23,7 +23,8 @@ def anchors(page: Path) -> set[str]:
 
 
 def names_of_tests(folder: str) -> set[str]:
-    files = git(ROOT, "ls-files", "--cached", "--others", folder).splitlines()
+    listed = ["--cached", "--others", "--exclude-standard"]
+    files = git(ROOT, "ls-files", *listed, folder).splitlines()
     return {
         name
         for file in files

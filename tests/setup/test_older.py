@@ -1,7 +1,7 @@
 """The tool on a project of each release: the doctor asks its guard, the set-up sets it up."""
 
 import json
-import tarfile
+import shutil
 from pathlib import Path
 
 import pytest
@@ -22,10 +22,10 @@ def older(
     """A machine with a project of a release."""
     if not has_history():
         pytest.skip("the releases are in the history of a clone; this is none")
-    archive, template = tmp_path / "release.tar", tmp_path / "release"
-    git(ROOT, "archive", "--output", str(archive), releases()[request.param])
-    with tarfile.open(archive) as files:
-        files.extractall(template, filter="data")
+    template = tmp_path / "release"
+    git(tmp_path, "clone", "--quiet", "--no-checkout", str(ROOT), template.name)
+    git(template, "checkout", "--quiet", releases()[request.param])
+    shutil.rmtree(template / ".git")
     machine = Machine(tmp_path / "machine", tenant, certificates)
     render(template, machine.project, AUTOMATIC)
     machine.env_file.write_text(OWN, encoding="utf-8")
