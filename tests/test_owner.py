@@ -120,6 +120,7 @@ def test_a_project_is_green_in_a_folder_that_is_read_only(project: Path) -> None
         {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
         {"PYTHONWARNDEFAULTENCODING": "1"},
         {"DATABASE_URL": "poison", "CORS_ORIGINS": "poison", "AUTH0_DPOP": "poison"},
+        {"HTTPS_PROXY": "http://proxy:3128", "all_proxy": "socks5://x", "SSL_CERT_FILE": "/none"},
     ],
     ids=lambda values: next(iter(values)),
 )
