@@ -19,6 +19,7 @@ import os
 import statistics
 import sys
 import tempfile
+import textwrap
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -140,10 +141,13 @@ def main() -> None:
         os.environ |= {"SOAK_REPORT": str(report), "SOAK_PACKAGE": PACKAGE}
         cluster = Cluster(project, folder, size=1, factory="watched:create_app")
         with cluster.running(), idle_process(folder) as idle:
-            most = asyncio.run(capacity(cluster))
-            rate = options.rate or most / 2
-            print(f"capacity: {most:.0f} requests a second; load: {rate:.0f}\n", flush=True)
-            time.sleep(REST)
+            rate = options.rate
+            if rate is None:
+                most = asyncio.run(capacity(cluster))
+                rate = most / 2
+                print(f"capacity: {most:.0f} requests a second")
+                time.sleep(REST)
+            print(f"load: {rate:.0f} requests a second\n", flush=True)
             done = soak(cluster, options.minutes, rate)
             lines, machine = read(report), read(idle)
     print_report(done, lines, machine)
@@ -190,8 +194,35 @@ def print_report(done: Soak, lines: list[Line], machine: list[Line]) -> None:
         Target("growth of tasks at rest, first to last minute", grown["tasks"], 0),
         Target("growth of open files at rest, first to last minute", grown["files"], 0),
     )
-    longest = 1000 * max(line["pause"] for line in other)
-    print(f"longest pause of an idle process beside it: {longest:.3g} ms")
+    print("\nFor benchmarks/README.md:\n")
+    print(textwrap.fill(summary(done, loaded, other, [rest for _, rest in rests]), 130))
+
+
+def summary(done: Soak, loaded: list[Line], other: list[Line], rests: list[Line]) -> str:
+    """The run in a few sentences."""
+
+    def longest(lines: list[Line], name: str) -> str:
+        return f"{1000 * max(line[name] for line in lines):.0f} ms"
+
+    first, last = (statistics.median(line["mb"] for line in part) for part in ends(loaded))
+    good = done.statuses[200]
+    return (
+        f"{done.statuses.total()} requests in {len(done.minutes)} minutes, "
+        f"{'all' if good == done.statuses.total() else good} 200. "
+        f"Memory {first:.1f} MB in the first minute and {last:.1f} MB in the last. "
+        f"At rest {rests[0]['tasks']:.0f} tasks and {rests[0]['files']:.0f} open files after the "
+        f"first minute, {rests[-1]['tasks']:.0f} and {rests[-1]['files']:.0f} after the last. "
+        f"Longest pause {longest(loaded, 'pause')}, in which it computed for "
+        f"{longest(loaded, 'busy')}; longest garbage collection {longest(loaded, 'collection')}. "
+        f"An idle process beside it paused for {longest(other, 'pause')}."
+    )
+
+
+def ends(lines: list[Line]) -> tuple[list[Line], list[Line]]:
+    """The lines of the first minute and of the last."""
+    start, end = lines[0]["at"], lines[-1]["at"]
+    first = [line for line in lines if line["at"] < start + 60]
+    return first, [line for line in lines if line["at"] > end - 60]
 
 
 if __name__ == "__main__":

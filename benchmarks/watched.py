@@ -41,14 +41,14 @@ class Watch:
 
 
 class Collections:
-    """How long the garbage collector stopped the process."""
+    """How long the garbage collector computed, which stops the process."""
 
     def __init__(self) -> None:
         self.longest = self.start = 0.0
         gc.callbacks.append(self)
 
     def __call__(self, phase: str, _: dict[str, int]) -> None:
-        now = time.perf_counter()
+        now = time.process_time()
         if phase == "start":
             self.start = now
         else:

@@ -1,16 +1,19 @@
 """A plugin for the tests of a project: everything that leaves by telemetry or a log, and a search.
 
-It records each token, proof and claim that the tests make, all spans, metrics and log records, and
-fails the run if one is found in the other. `TELEMETRY_FOUND` names the file for the counts.
+It records each token, proof and claim that the tests make, each credential that a test client sends
+or gets, all spans, metrics and log records, and looks for one in the other. `TELEMETRY_FOUND` names
+the file for what it found.
 """
 
 import json
 import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 from opentelemetry import _logs, metrics, trace
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
@@ -20,7 +23,10 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-PUBLIC = ("iss", "aud", "azp", "client_id", "htu", "htm", "iat", "exp", "nbf", "auth_time")
+PUBLIC = ("iss", "aud", "azp", "client_id", "htu", "htm", "iat", "exp", "nbf", "auth_time", "sid")
+LINK = " link for "  # in development the issuer writes its links to the log, and nowhere else
+HEADERS = ("authorization", "x-api-key", "dpop", "cookie")
+MEMBERS = ("password", "new_password", "token", "access_token", "refresh_token", "key", "email")
 SHORTEST = 8  # characters; anything shorter is found everywhere
 
 spans = InMemorySpanExporter()
@@ -34,8 +40,9 @@ class Lines(logging.Handler):
     """What the loggers of the application and of the libraries write."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        if not record.name.startswith("httpx2"):  # the test client says what it sends
-            lines.append(logging.Formatter().format(record))
+        line = logging.Formatter().format(record)
+        if not record.name.startswith("httpx2") and LINK not in line:  # httpx2: the test client
+            lines.append(line)
 
 
 def note(signed: str, payload: Any) -> None:
@@ -45,6 +52,18 @@ def note(signed: str, payload: Any) -> None:
     for name, value in payload.items() if isinstance(payload, dict) else ():
         if name not in PUBLIC:
             secrets.update(str(item) for item in (value if isinstance(value, list) else [value]))
+
+
+def note_request(request: Any, response: Any) -> None:
+    """Keep what a request or its response carries of credentials."""
+    for name in HEADERS:
+        secrets.update(request.headers.get(name, "").split(" ")[-1:])
+    for message in (request, response):
+        with suppress(ValueError, RuntimeError):  # no JSON; a stream
+            body = json.loads(message.content)
+            for name in MEMBERS if isinstance(body, dict) else ():
+                if isinstance(body.get(name), str):
+                    secrets.add(body[name])
 
 
 def pytest_configure() -> None:
@@ -74,6 +93,14 @@ def pytest_collection_finish() -> None:
         return signed
 
     Tenant.sign, Tenant.proof = noted_sign, noted_proof
+    send = TestClient.send
+
+    def noted_send(self: Any, request: Any, **named: Any) -> Any:
+        response = send(self, request, **named)
+        note_request(request, response)
+        return response
+
+    TestClient.send = noted_send  # type: ignore[method-assign]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from support import ROOT, render, run
+from support import ROOT, SELF_HOSTED, render, run
 
+ISSUER = ("login", "sessions", "users")
 OWN = {"auth.refusals", "auth.keys.age", "auth.keys.failed_refreshes"}
 PROBE = '''\
 """One request that carries everything where it does not belong, and one that fails."""
@@ -71,6 +72,21 @@ def test_no_token_claim_or_secret_leaves(project: Path, tmp_path: Path) -> None:
     assert counts["line"] > 20, counts
     assert counts["secrets"] > 100, counts
     assert set(report["reasons"]) >= {"no_credentials", "expired", "scope", "keys_unavailable"}
+
+
+def test_no_credential_of_a_self_hosted_project_leaves(
+    plain_template: Path, tmp_path: Path
+) -> None:
+    """Passwords, refresh tokens, links, API keys and addresses."""
+    answers = {**SELF_HOSTED, "auth0_setup": "automatic", "api_keys": True, "logs": "json"}
+    project = render(plain_template, tmp_path / "project", answers)
+    chosen = ["tests/api_keys", *(f"tests/issuer/test_{name}.py" for name in ISSUER)]
+    report = recorded(project, tmp_path / "report.json", *chosen)
+    assert report["found"] == []
+    counts = report["counts"]
+    assert counts["span"] > 100, counts
+    assert counts["line"] > 20, counts
+    assert counts["secrets"] > 100, counts
 
 
 def test_exceptions_are_recorded_if_a_setting_says_so(project: Path, tmp_path: Path) -> None:
