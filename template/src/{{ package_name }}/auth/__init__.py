@@ -16,7 +16,7 @@ with warnings.catch_warnings(record=True):
 
 from .dependency import RequireAuth, auth0, require_auth
 from .guard import Guard
-from .install import docs, protect
+from .install import around, docs, protect
 from .keys import Fetch
 from .refusals import Refused
 from .settings import AuthSettings, load_settings
@@ -29,6 +29,7 @@ __all__ = [
     "Guard",
     "Refused",
     "RequireAuth",
+    "around",
     "auth0",
     "docs",
     "load_settings",

@@ -10,6 +10,7 @@ from typing import Any
 
 from fastapi.dependencies.models import Dependant
 from fastapi.security import SecurityScopes
+from opentelemetry.trace import get_current_span
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -32,8 +33,7 @@ class RequireAuth:
     async def __call__(
         self, connection: HTTPConnection, stated: SecurityScopes = NONE_STATED
     ) -> Claims:
-        needed = self.scopes.union(stated.scopes) if stated.scopes else self.scopes
-        return await self.check(connection.scope, needed)
+        return await self.check(connection.scope, self.scopes.union(stated.scopes))
 
     async def check(self, scope: Scope, needed: frozenset[str]) -> Claims:
         """Return the claims of the request's token, or raise Refused."""
@@ -98,30 +98,32 @@ class TokenFirst:
 
 
 class RefusalFirst:
-    """Middleware that answers 401 or 403 where FastAPI would refuse the headers before the token.
+    """Middleware around FastAPI's own, which act on the headers of a request alone.
 
-    A multipart body without a boundary is 400 and one above `max_body_size` is 413, both before
-    anything is read.
+    They answer 400 to a multipart body without a boundary and 413 to one above `max_body_size`:
+    without a token it is 401 or 403. They put the query into spans, and clients put tokens into it.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        replaced = False
+        refused: Refused | None = None
 
         async def checked_send(message: Message) -> None:
-            nonlocal replaced
+            nonlocal refused
             if message.get("status") in FROM_HEADERS:
                 try:
                     await ask_guards(scope)
-                except Refused as refused:
-                    replaced = True
-                    response = await answer(HTTPConnection(scope), refused)
+                except Refused as error:
+                    refused = error
+                    response = await answer(HTTPConnection(scope), error)
                     await response(scope, receive, send)
-            if not replaced:
+            if refused is None:
                 await send(message)
 
+        if scope["type"] == "http" and scope["query_string"]:
+            get_current_span().set_attribute("url.query", "REDACTED")
         has_body = scope.get("method", "GET") not in ("GET", "HEAD")
         return self.app(scope, receive, checked_send if has_body else send)
 

@@ -1,5 +1,6 @@
 """What an application is given at start, so that its routes can ask the guard."""
 
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Any, cast
 
@@ -7,8 +8,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exception_handlers import request_validation_exception_handler
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from opentelemetry.trace import get_current_span
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from . import openapi
 from .dependency import RefusalFirst, TokenFirst, answer
@@ -24,13 +24,13 @@ def protect(app: FastAPI, guard: Guard, scopes: type[StrEnum]) -> None:
     app.add_exception_handler(Refused, answer)
     app.add_exception_handler(RequestValidationError, invalid_request)
     app.add_middleware(TokenFirst)
-    app.add_middleware(NoQuery)
+    around(app, RefusalFirst)
+
+
+def around(app: FastAPI, middleware: Callable[..., ASGIApp], **options: Any) -> None:
+    """Put a middleware around all others, FastAPI's own included, which answer 413 and 500."""
     build = app.build_middleware_stack
-
-    def build_middleware_stack() -> ASGIApp:
-        return RefusalFirst(build())  # around FastAPI's own middleware, which may answer 413
-
-    app.build_middleware_stack = build_middleware_stack  # type: ignore[method-assign]
+    app.build_middleware_stack = lambda: middleware(build(), **options)  # type: ignore[method-assign]
 
 
 def docs(settings: AuthSettings) -> dict[str, Any]:
@@ -54,15 +54,3 @@ async def invalid_request(request: Request, error: Exception) -> Response:
     except (ValueError, RecursionError):
         detail = [{"type": "json_invalid", "loc": ["body"], "msg": "The body is not valid"}]
         return JSONResponse({"detail": detail}, 422)
-
-
-class NoQuery:
-    """Middleware that keeps the query out of FastAPI's spans: clients put tokens into it."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["query_string"]:
-            get_current_span().set_attribute("url.query", "REDACTED")
-        await self.app(scope, receive, send)
