@@ -88,7 +88,7 @@ def python_arguments(command: str, rest: list[str]) -> list[str]:
     if command == "run":
         return rest
     if command == "test":
-        return ["-m", "pytest", "-n", "auto", "--dist", "loadgroup", *rest]
+        return ["-m", "pytest", "-n", "auto", *rest]  # tests/conftest.py schedules
     answers: list[str] = []
     if "--defaults" in rest or not sys.stdin.isatty():
         # Before the user's own options, which win.

@@ -30,6 +30,10 @@ SELF_HOSTED = {
     "dpop": "off",
     "token_dialect": "rfc9068_profile",
 }
+PYTEST = [  # of a project, without what its owner has not: the tools of this repository
+    *(sys.executable, "-m", "pytest", "-q"),
+    *("-p", "no:cacheprovider", "-p", "no:copie", "-p", "no:xdist"),
+]
 LINT_ALL = [  # options of ruff; files are named one by one, since a project excludes the template's
     *("--no-cache", "--no-force-exclude", "--quiet", "--config"),
     'lint.extend-per-file-ignores = {"**/scripts/*.py" = ["S603", "S606", "S607"],'

@@ -61,7 +61,6 @@ def by_file(
 def test_every_accepted_answer_gives_a_clean_project(
     templates: Path,
     tmp_path: Path,
-    compiled_once: None,
     monkeypatch: pytest.MonkeyPatch,
     render: Render,
     seed: int,

@@ -14,7 +14,6 @@ from support import render
 SECONDS = 10.0
 
 pytestmark = [
-    pytest.mark.xdist_group("cluster"),
     pytest.mark.skipif(
         bool(bed.missing()), reason=f"missing, apt-get installs it: {' '.join(bed.missing())}"
     ),

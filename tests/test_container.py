@@ -47,7 +47,6 @@ MAX_SIZE = 100  # MB beyond the base image
 GRACE = 10.0  # seconds that Docker waits after SIGTERM
 
 real = [
-    pytest.mark.xdist_group("container"),
     pytest.mark.skipif(bool(MISSING), reason=f"missing, apt-get installs it: {' '.join(MISSING)}"),
     pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can chroot"),
 ]

@@ -167,5 +167,5 @@ def test_the_tests_of_the_routes_pass_on_postgresql(project: Path, postgres: str
     assert done.returncode == 0, done.stdout
 
 
-def test_the_stored_resource_is_green(project: Path, tmp_path: Path) -> None:
-    green(project, tmp_path / "mypy")
+def test_the_stored_resource_is_green(project: Path, mypy_cache: Path) -> None:
+    green(project, mypy_cache)

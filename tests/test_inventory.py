@@ -1,12 +1,11 @@
 """A project's inventory finds whatever its owner leaves open, whoever made the route."""
 
 import re
-import sys
 from pathlib import Path
 
 import pytest
 
-from support import render, run
+from support import PYTEST, render, run
 
 OPENINGS = '''
 """Every way to answer a request past the guard; an owner would have one or two of them."""
@@ -93,7 +92,7 @@ OPEN = [
     "/zipped",
     "admin.example.com",
 ]
-INVENTORY = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "tests/auth/test_inventory.py"]
+INVENTORY = [*PYTEST, "tests/auth/test_inventory.py"]
 
 
 @pytest.fixture(scope="module")

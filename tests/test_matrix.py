@@ -96,7 +96,6 @@ def digest(project: Path) -> str:
 def test_every_render_is_clean(
     plain_template: Path,
     tmp_path: Path,
-    compiled_once: None,
     seen: set[str],
     mypy_cache: Path,
     number: int,
@@ -121,9 +120,7 @@ def test_the_matrix_is_whole() -> None:
     assert len(GROUPS) * len(MEMBERS) >= 192
 
 
-def test_some_answers_change_no_python(
-    plain_template: Path, tmp_path: Path, compiled_once: None
-) -> None:
+def test_some_answers_change_no_python(plain_template: Path, tmp_path: Path) -> None:
     digests = set()
     for name in NO_PYTHON:
         for value in CHOICES[name]:

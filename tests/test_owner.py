@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from support import render, run, uv
+from support import PYTEST, render, run, uv
 
-PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist"]
 PLUGINS = [  # those that most projects add; anyio brings one that is there in any case
     *("pytest-asyncio", "pytest-cov", "pytest-env", "pytest-mock", "pytest-randomly"),
     *("pytest-rerunfailures", "pytest-sugar", "pytest-timeout", "pytest-xdist"),

@@ -1,14 +1,13 @@
 """docs/recipes.md: every file that it shows works in a rendered project, which stays green."""
 
 import re
-import sys
 import textwrap
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support import ROOT, render, run
+from support import PYTEST, ROOT, render, run
 from update.lifecycle import green
 
 PAGE = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
@@ -145,7 +144,7 @@ def files(page: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("answers", VARIANTS, ids=["example", "permissions-required"])
 def test_a_project_with_all_recipes_is_green(
-    plain_template: Path, tmp_path: Path, answers: dict[str, Any]
+    plain_template: Path, tmp_path: Path, mypy_cache: Path, answers: dict[str, Any]
 ) -> None:
     project = render(plain_template, tmp_path / "project", answers)
     shown = files(PAGE)
@@ -156,7 +155,7 @@ def test_a_project_with_all_recipes_is_green(
         settings.write("    database_path: str\n")
     (project / "tests" / "settings.env").write_text("DATABASE_PATH=:memory:\n", encoding="utf-8")
     (project / "tests" / "test_calls.py").write_text(CALLS, encoding="utf-8")
-    green(project, tmp_path / "mypy")
+    green(project, mypy_cache)
 
 
 def test_the_route_of_a_static_key_has_to_be_tagged(plain_template: Path, tmp_path: Path) -> None:
@@ -165,15 +164,7 @@ def test_the_route_of_a_static_key_has_to_be_tagged(plain_template: Path, tmp_pa
     for path in ("src/my_api/settings.py", "src/my_api/routes/webhook.py"):
         code = files(PAGE)[path].replace('tags=["public"]', 'tags=["webhook"]')
         (project / path).write_text(code, encoding="utf-8")
-    inventory = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:xdist",
-        "tests/auth/test_inventory.py",
-    ]
+    inventory = [*PYTEST, "tests/auth/test_inventory.py"]
     done = run(inventory, project, {"PYTHONPATH": "src"})
     assert "/api/webhook: guard it by" in done.stdout
 

@@ -1,13 +1,12 @@
 """Nothing secret leaves by telemetry: a project's whole test run, recorded and searched."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support import ROOT, SELF_HOSTED, render, run
+from support import PYTEST, ROOT, SELF_HOSTED, render, run
 
 ISSUER = ("login", "sessions", "users")
 OWN = {"auth.refusals", "auth.keys.age", "auth.keys.failed_refreshes"}
@@ -55,7 +54,7 @@ def project(plain_template: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 def recorded(project: Path, report: Path, *chosen: str, **environment: str) -> dict[str, Any]:
     """Run tests of the project with the plugin; what it found."""
     known = {"PYTHONPATH": f"src:{ROOT / 'tests'}", "TELEMETRY_FOUND": str(report)}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-p", "telemetry_plugin"]
+    command = [*PYTEST, "-p", "telemetry_plugin"]
     done = run([*command, *chosen], project, known | environment, timeout=600)
     assert done.returncode == 0, done.stdout[-4000:]
     found: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))

@@ -9,7 +9,7 @@ import copier
 import yaml
 from pathspec import PathSpec
 
-from support import EXAMPLE, ROOT, git, lint, run
+from support import EXAMPLE, PYTEST, ROOT, git, lint, run
 
 SETTINGS: dict[str, Any] = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))
 OWNED = PathSpec.from_lines("gitignore", SETTINGS["_skip_if_exists"])
@@ -74,12 +74,10 @@ def split(files: Tree) -> tuple[Tree, Tree]:
 def green(project: Path, cache: Path) -> None:
     """The project's own checks pass; in the environment of these tests, which has its packages."""
     lint(project)
-    python = [sys.executable, "-m"]
     for command in (
         [sys.executable, "scripts/check_update.py"],
-        [*python, "mypy", "--cache-dir", str(cache)],
-        [*python, "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"],
+        [sys.executable, "-m", "mypy", "--cache-dir", str(cache)],
+        PYTEST,
     ):
-        environment = {"PYTHONPATH": "src", "PYTHONDONTWRITEBYTECODE": "1"}
-        done = run(command, project, environment)
+        done = run(command, project, {"PYTHONPATH": "src"})
         assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}"
