@@ -4,7 +4,8 @@
 
 An attacker sends tokens with unknown key ids to both all the time, which keeps a guard from reading
 the keys again. The times of the guard and the issuer are scaled down by SCALE, so that all of it
-takes seconds. For comparison, a rotation at once, as after a theft: it is expected to refuse.
+takes seconds. Beside it, a rotation at once, as after a theft: a guard may refuse good tokens until
+it reads the keys again, so its refusals are counted and have no bound.
 """
 
 import asyncio

@@ -83,7 +83,7 @@ def prepare(url: str, count: int, hashes: Sequence[str] = ()) -> list[str]:
         import_module(f"{issuer}.{name}") for name in ("migrate", "keys", "models", "passwords")
     )
     database = import_module(f"{PACKAGE}.database")
-    migrate.upgrade(url)
+    migrate.HISTORY.upgrade(url)
     known = list(hashes) or [passwords.Hasher().hash(PASSWORD)]
     rows = [
         {

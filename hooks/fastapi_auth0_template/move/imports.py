@@ -9,8 +9,9 @@ from .project import Access, SelfHosted
 # The template's own, which the update rewrites or removes; {} is the package.
 TEMPLATES = (
     *("src/{}/issuer/", "src/{}/auth/", "src/{}/main.py", "src/{}/app.py", "tests/issuer/"),
-    *("src/{}/database.py", "scripts/admin.py", "scripts/demo.py", "tests/conftest.py"),
-    *("tests/memory_tenant.py", "tests/auth/", "migrations/env.py", ".venv/"),
+    *("src/{}/database.py", "src/{}/schema.py", "src/{}/units.py", "migrations/env.py", ".venv/"),
+    *("scripts/admin.py", "scripts/demo.py", "tests/conftest.py"),
+    *("tests/memory_tenant.py", "tests/auth/"),
 )
 CLAIMS = "Annotated[Claims, Depends(auth0.require_auth())]"
 USERS = ("CurrentUser", "ActiveUser", "current_user", "User")

@@ -2,8 +2,6 @@
 
 import logging
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -11,7 +9,7 @@ from uuid import uuid4
 from fastapi import FastAPI, HTTPException
 
 from ..auth import AuthSettings
-from ..database import Database, Lifespan
+from ..units import Database, Lifespan
 from . import sessions, users
 from .answers import Events, Tokens
 from .keys import KeyRing
@@ -72,14 +70,7 @@ class Issuer:
 
     def around(self, inner: Lifespan) -> Lifespan:
         """Return a lifespan around another one, after which threads and connections are closed."""
-
-        @asynccontextmanager
-        async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-            async with inner(app):
-                yield
-            self.gate.close()
-
-        return self.database.around(lifespan)
+        return self.database.around(inner, self.gate.close)
 
     # ------------------------------------------------------------------------------ for the routes
 

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from joserfc import jwt
 from joserfc.jwk import RSAKey
-from sqlalchemy import Connection, delete, insert, or_, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from ..auth.keys import FRESH
 from ..database import now
@@ -44,14 +44,11 @@ class KeyRing:
 
     def load(self, connection: Connection) -> dict[str, Any]:
         """Read the keys and return the JWKS."""
-        still = signing_keys.c.verifies_until
-        rows = connection.execute(
-            select(signing_keys, (signing_keys.c.signs_from <= now()).label("signs"))
-            .where(or_(still.is_(None), still > now()))
-            .order_by(signing_keys.c.signs_from)
-        ).all()
-        keys = [(row, self.open(row.kid, row.private_pem)) for row in rows]
-        good = [(row, key) for row, key in keys if key]
+        until = signing_keys.c.verifies_until
+        query = select(signing_keys, (signing_keys.c.signs_from <= now()).label("signs"))
+        query = query.where(until.is_(None) | (until > now())).order_by(signing_keys.c.signs_from)
+        rows = connection.execute(query).all()
+        good = [(row, key) for row in rows if (key := self.open(row.kid, row.private_pem))]
         self.known = len(rows)
         self.opened = {row.private_pem: key for row, key in good}
         self.signing = next((key for row, key in reversed(good) if row.signs), None)
@@ -62,15 +59,11 @@ class KeyRing:
         """The key, if one of our secrets encrypted it."""
         if pem in self.opened:
             return self.opened[pem]
-        for secret in self.secrets:
-            try:
-                key = load_pem_private_key(pem.encode(), secret)
-            except (ValueError, TypeError):  # another secret; encrypted or not, against the rule
-                continue
-            if isinstance(key, RSAPrivateKey):
-                return RSAKey(key, key, {"kid": kid, "alg": "RS256"})
-        log.warning("The signing key %s cannot be opened with ISSUER_KEY_SECRET", kid)
-        return None
+        key = decrypted(pem, self.secrets)
+        if key is None:
+            log.warning("The signing key %s cannot be opened with ISSUER_KEY_SECRET", kid)
+            return None
+        return RSAKey(key, key, {"kid": kid, "alg": "RS256"})
 
     def sign(self, claims: dict[str, Any]) -> str:
         """An access token (RFC 9068)."""
@@ -83,6 +76,17 @@ class KeyRing:
 def secret_bytes(secret: str | None) -> list[bytes | None]:
     """The first encrypts, all decrypt; without any, keys are not encrypted."""
     return [b64decode(part) for part in secret.split(",")] if secret else [None]
+
+
+def decrypted(pem: str, secrets: list[bytes | None]) -> RSAPrivateKey | None:
+    for secret in secrets:
+        try:
+            key = load_pem_private_key(pem.encode(), secret)
+        except (ValueError, TypeError):  # another secret; encrypted or not, against the rule
+            continue
+        if isinstance(key, RSAPrivateKey):
+            return key
+    return None
 
 
 def pem_of(key: RSAPrivateKey, secret: bytes | None) -> str:
@@ -108,12 +112,10 @@ def rotate(connection: Connection, ring: KeyRing, token_life: int, *, at_once: b
     moment: datetime = connection.scalars(select(now())).one()
     starts = moment if at_once else moment + PUBLISHED
     until = moment if at_once else starts + timedelta(seconds=token_life) + GRACE
-    connection.execute(delete(signing_keys).where(signing_keys.c.verifies_until <= moment))
-    connection.execute(
-        update(signing_keys)
-        .where(signing_keys.c.verifies_until.is_(None) | (signing_keys.c.verifies_until > until))
-        .values(verifies_until=until)
-    )
+    verifies = signing_keys.c.verifies_until
+    connection.execute(delete(signing_keys).where(verifies <= moment))
+    older = update(signing_keys).where(verifies.is_(None) | (verifies > until))
+    connection.execute(older.values(verifies_until=until))
     return add(connection, ring, starts)
 
 
@@ -121,15 +123,8 @@ def rewrap(connection: Connection, ring: KeyRing) -> int:
     """Encrypt every key with the first secret; return how many could be opened."""
     count = 0
     for row in connection.execute(select(signing_keys.c.kid, signing_keys.c.private_pem)).all():
-        for secret in [*ring.secrets, None]:
-            try:
-                key = load_pem_private_key(row.private_pem.encode(), secret)
-            except (ValueError, TypeError):
-                continue
-            if isinstance(key, RSAPrivateKey):
-                pem = pem_of(key, ring.secrets[0])
-                where = signing_keys.c.kid == row.kid
-                connection.execute(update(signing_keys).where(where).values(private_pem=pem))
-                count += 1
-                break
+        if key := decrypted(row.private_pem, [*ring.secrets, None]):
+            this = update(signing_keys).where(signing_keys.c.kid == row.kid)
+            connection.execute(this.values(private_pem=pem_of(key, ring.secrets[0])))
+            count += 1
     return count

@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from ipaddress import ip_address, ip_network
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from limits.aio.storage import MemoryStorage, RedisStorage, Storage
 from starlette.requests import HTTPConnection
@@ -65,8 +65,9 @@ class Limits:
                 log.warning("REDIS_URL does not answer; this process counts alone: %r", error)
         return await question(self.own)
 
-    async def _remaining(self, key: str) -> float:
-        return max(0.0, await self._ask(lambda store: store.get_expiry(key)) - time.time())
+    async def _refuse(self, key: str) -> NoReturn:
+        """Say when the counter is forgotten."""
+        raise limited(await self._ask(lambda store: store.get_expiry(key)) - time.time())
 
     async def _count(self, key: str, seconds: int) -> int:
         if len(self.own.storage) > MOST:  # a flood of addresses: the oldest go
@@ -84,7 +85,7 @@ class Limits:
         """Refuse a network with too many failures."""
         key = f"{purpose}|{network}"
         if await self._value(key) >= MANY:
-            raise limited(await self._remaining(key))
+            await self._refuse(key)
 
     async def network_failed(self, purpose: str, network: str) -> None:
         await self._count(f"{purpose}|{network}", WINDOW)
@@ -96,7 +97,7 @@ class Limits:
         account, pair = keys(email, network)
         await self.check_network("login", network)
         if await self._value(f"{pair}|wait"):
-            raise limited(await self._remaining(f"{pair}|wait"))
+            await self._refuse(f"{pair}|wait")
         if await self._value(account) >= MANY and not await known_network():
             raise limited(WINDOW)
 

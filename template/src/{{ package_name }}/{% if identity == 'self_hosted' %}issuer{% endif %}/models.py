@@ -2,17 +2,7 @@
 
 from uuid import uuid4
 
-from sqlalchemy import (
-    Boolean,
-    Column,
-    ForeignKey,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    Text,
-    Uuid,
-)
+from sqlalchemy import Boolean, Column, ForeignKey, LargeBinary, MetaData, String, Table, Text, Uuid
 
 from ..database import NAMING, UtcDateTime, now
 

@@ -18,8 +18,8 @@ MAX_BODY = 16_384  # bytes, counted while they are read
 HSTS = {"Strict-Transport-Security": "max-age=31536000"}
 
 
-def issuer_of(request: Request) -> Issuer:
-    """The issuer of the application."""
+async def issuer_of(request: Request) -> Issuer:
+    """The issuer of the application; a `def` dependency would cost a thread."""
     issuer: Issuer = request.app.state.issuer
     return issuer
 
@@ -40,7 +40,8 @@ class IssuerRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def answer(request: Request) -> Response:
-            production = issuer_of(request).settings.environment == "production"
+            issuer: Issuer = request.app.state.issuer
+            production = issuer.settings.environment == "production"
             if production and self.path.startswith("/auth/") and in_clear(request):
                 return JSONResponse({"detail": "Use https"}, 403)
             headers = HSTS if production else {}

@@ -14,17 +14,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Row,
-    delete,
-    insert,
-    literal,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, insert, select, update
 
 from ..database import now
 from .models import sessions, users
@@ -63,16 +53,26 @@ class Reused(Exception):
     """A refresh token came that was replaced before; its session has ended."""
 
     def __init__(self, sid: UUID, sub: str) -> None:
-        super().__init__("reused")
         self.sid, self.sub = sid, sub
 
 
 def live() -> ColumnElement[bool]:
-    return (
-        sessions.c.revoked_at.is_(None)
-        & (sessions.c.expires_at > now())
-        & (sessions.c.ends_at > now())
-    )
+    """A condition: the session has not ended."""
+    in_time = (sessions.c.expires_at > now()) & (sessions.c.ends_at > now())
+    return sessions.c.revoked_at.is_(None) & in_time
+
+
+FOUND = (
+    select(sessions, users.c.sub, users.c.role, (live() & users.c.active).label("live"))
+    .add_columns(now().label("now"))
+    .join(users, users.c.id == sessions.c.user_id)
+    .where(sessions.c.handle == bindparam("sent"))
+)
+SWAP = (
+    update(sessions)
+    .where(sessions.c.id == bindparam("sid"), sessions.c.digest == bindparam("old"))
+    .where(sessions.c.revoked_at.is_(None))
+)
 
 
 def encode(handle: bytes, secret: bytes) -> str:
@@ -94,98 +94,77 @@ def digest(secret: bytes) -> bytes:
     return sha256(secret).digest()
 
 
-def successor(salt: bytes, secret: bytes) -> bytes:
-    return hmac.digest(salt, secret, "sha256")
-
-
 def open_session(
     connection: Connection, verified: Verified, network: str, client: str, lives: Lives
 ) -> Granted | None:
     """Open a session in a transaction, if the user still is what was verified.
 
-    A password change that commits between the check of the password and this would otherwise leave
-    the session of whoever knew the old password.
+    The user's row is locked: a password change that commits between the check of the password and
+    this would otherwise leave the session of whoever knew the old password.
     """
     user, better = verified
+    same = (users.c.id == user.id) & users.c.active & (users.c.role == user.role)
+    same &= users.c.password_hash == user.password_hash
+    # Shared, unless the hash is replaced: two who share it would wait for each other then.
+    locked = select(now()).select_from(users).where(same).with_for_update(read=better is None)
+    moment: datetime | None = connection.scalar(locked)
+    if moment is None:
+        return None
+    if better:
+        connection.execute(update(users).where(same).values(password_hash=better))
     sid, handle, secret = uuid4(), secrets.token_bytes(HANDLE), secrets.token_bytes(SECRET)
-    moment: datetime = connection.scalars(select(now())).one()
-    ends_at = moment + lives.longest
-    values: dict[str, Any] = {
+    row: dict[str, Any] = {
         "id": sid,
         "handle": handle,
+        "user_id": user.id,
         "digest": digest(secret),
         "salt": secrets.token_bytes(SECRET),
         "rotated_at": moment,
         "expires_at": moment + lives.idle,
-        "ends_at": ends_at,
+        "ends_at": moment + lives.longest,
         "created_at": moment,
         "network": network,
         "client": client[:200],
     }
-    same = (
-        (users.c.id == user.id)
-        & users.c.active
-        & (users.c.role == user.role)
-        & (users.c.password_hash == user.password_hash)
-    )
-    row = [literal(value, sessions.c[name].type) for name, value in values.items()]
-    source = select(users.c.id, *row).where(same)
-    if connection.dialect.name == "postgresql":
-        # Shared, unless the hash is replaced: two who share it would wait for each other then.
-        source = source.with_for_update(read=better is None)
-    into = insert(sessions).from_select(["user_id", *values], source)
-    if connection.execute(into.returning(sessions.c.id)).one_or_none() is None:
-        return None
-    if better:
-        connection.execute(update(users).where(same).values(password_hash=better))
-    kept = select(sessions.c.id).where(sessions.c.user_id == user.id)
-    kept = kept.order_by(sessions.c.created_at.desc()).limit(MOST)
-    connection.execute(
-        delete(sessions).where(sessions.c.user_id == user.id, sessions.c.id.not_in(kept))
-    )
-    return Granted(sid, user.sub, user.role, ends_at, encode(handle, secret), moment)
+    connection.execute(insert(sessions), row)
+    own = sessions.c.user_id == user.id
+    kept = select(sessions.c.id).where(own).order_by(sessions.c.created_at.desc()).limit(MOST)
+    connection.execute(delete(sessions).where(own, sessions.c.id.not_in(kept)))
+    return Granted(sid, user.sub, user.role, row["ends_at"], encode(handle, secret), moment)
 
 
 def refresh(connection: Connection, token: str, lives: Lives) -> Granted | None:
     """Swap the token for its successor; None if it is not good, Reused if it was replaced."""
-    parts = decode(token)
-    if parts is None:
-        return None
-    handle, secret = parts
+    handle, secret = decode(token) or (b"", b"")
     row = _read(connection, handle)
     if row is None or not row.live:
         return None
     if hmac.compare_digest(row.digest, digest(secret)):
         salt = secrets.token_bytes(SECRET)
-        following = successor(salt, secret)
-        swap = (
-            update(sessions)
-            .where(sessions.c.id == row.id, sessions.c.digest == row.digest)
-            .where(sessions.c.revoked_at.is_(None))
-            .values(
-                digest=digest(following),
-                previous=row.digest,
-                salt=salt,
-                rotated_at=row.now,
-                expires_at=min(row.now + lives.idle, row.ends_at),
-            )
-        )
-        if connection.execute(swap).rowcount == 1:
+        following = hmac.digest(salt, secret, "sha256")
+        values = {
+            "sid": row.id,
+            "old": row.digest,
+            "digest": digest(following),
+            "previous": row.digest,
+            "salt": salt,
+            "rotated_at": row.now,
+            "expires_at": min(row.now + lives.idle, row.ends_at),
+        }
+        if connection.execute(SWAP, values).rowcount == 1:
             return _granted(row, handle, following)
         row = _read(connection, handle)  # another caller was first
         if row is None or not row.live:
             return None
     retried = row.previous is not None and hmac.compare_digest(row.previous, digest(secret))
     if retried and row.now - row.rotated_at <= RETRY:
-        return _granted(row, handle, successor(row.salt, secret))
+        return _granted(row, handle, hmac.digest(row.salt, secret, "sha256"))
     revoke(connection, sessions.c.id == row.id)
     raise Reused(row.id, row.sub)
 
 
 def _read(connection: Connection, handle: bytes) -> Row[Any] | None:
-    query = select(sessions, users.c.sub, users.c.role, (live() & users.c.active).label("live"))
-    query = query.add_columns(now().label("now")).join(users, users.c.id == sessions.c.user_id)
-    return connection.execute(query.where(sessions.c.handle == handle)).one_or_none()
+    return connection.execute(FOUND, {"sent": handle}).one_or_none() if handle else None
 
 
 def _granted(row: Row[Any], handle: bytes, secret: bytes) -> Granted:
@@ -200,8 +179,8 @@ def revoke(connection: Connection, which: ColumnElement[bool]) -> int:
 
 def revoke_token(connection: Connection, token: str) -> Row[Any] | None:
     """End the session of a refresh token, also of a replaced one (RFC 7009)."""
-    parts = decode(token)
-    row = _read(connection, parts[0]) if parts else None
+    handle, _ = decode(token) or (b"", b"")
+    row = _read(connection, handle)
     if row is not None:
         revoke(connection, sessions.c.id == row.id)
     return row
@@ -216,7 +195,6 @@ def known_network(connection: Connection, email: str, network: str) -> bool:
 
 def purge(connection: Connection) -> int:
     """Delete what ended more than a day ago."""
-    moment: datetime = connection.scalars(select(now())).one()
-    old = moment - timedelta(days=1)
-    ended = or_(sessions.c.expires_at < old, sessions.c.revoked_at < old)
+    old = connection.scalars(select(now())).one() - timedelta(days=1)
+    ended = (sessions.c.expires_at < old) | (sessions.c.revoked_at < old)
     return connection.execute(delete(sessions).where(ended)).rowcount

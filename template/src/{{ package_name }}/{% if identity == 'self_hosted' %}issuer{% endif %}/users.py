@@ -8,10 +8,10 @@ import re
 import secrets
 from datetime import datetime
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import idna
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Connection, Row, delete, exists, insert, select, update
 
 from . import links, roles, sessions
@@ -25,6 +25,7 @@ DOMAIN = re.compile(r"([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]"
 class User(BaseModel):
     """A user, as answers show one."""
 
+    model_config = ConfigDict(from_attributes=True)
     id: UUID
     sub: str
     email: str
@@ -33,6 +34,9 @@ class User(BaseModel):
     active: bool
     created_at: datetime
     updated_at: datetime
+
+
+SHOWN = select(*(users.c[name] for name in User.model_fields))
 
 
 class Conflict(Exception):
@@ -46,9 +50,9 @@ def normal_email(text: str) -> str:
         host = idna.encode(domain, uts46=True).decode().lower()
     except (idna.IDNAError, UnicodeError):
         host = ""
-    email = f"{local.lower() if local.isascii() else ''}@{host}"
-    if not (LOCAL.fullmatch(email.rpartition("@")[0]) and DOMAIN.fullmatch(host)):
+    if not (local.isascii() and LOCAL.fullmatch(local.lower()) and DOMAIN.fullmatch(host)):
         raise ValueError("This is not an e-mail address")
+    email = f"{local.lower()}@{host}"
     if len(email) > 254 or len(local) > 64:
         raise ValueError("This e-mail address is too long")
     return email
@@ -60,7 +64,7 @@ def known_role(role: str) -> str:
 
 
 def to_user(row: Row[Any]) -> User:
-    return User.model_validate({name: row._mapping[name] for name in User.model_fields})
+    return User.model_validate(row)
 
 
 def by_email(connection: Connection, email: str) -> Row[Any] | None:
@@ -71,27 +75,18 @@ def by_id(connection: Connection, user_id: UUID) -> Row[Any] | None:
     return connection.execute(select(users).where(users.c.id == user_id)).one_or_none()
 
 
-def create(
-    connection: Connection,
-    email: str,
-    role: str = roles.DEFAULT,
-    *,
-    password_hash: str | None = None,
-    **more: Any,
-) -> User:
+def create(connection: Connection, email: str, role: str = roles.DEFAULT, **more: Any) -> User:
     """Add a user; without a password nobody can log in until a reset link is redeemed."""
     if by_email(connection, email):
         raise Conflict("The e-mail address is taken")
-    values = {"id": uuid4(), "sub": f"auth0|{secrets.token_hex(12)}", "email": email, "role": role}
-    values |= {"password_hash": password_hash, **more}
+    values = {"sub": f"auth0|{secrets.token_hex(12)}", "email": email, "role": role, **more}
     return to_user(connection.execute(insert(users).values(values).returning(users)).one())
 
 
 def page(connection: Connection, after: UUID | None, limit: int) -> list[User]:
     """The next users in the order of their ids."""
-    query = select(users).order_by(users.c.id).limit(limit)
-    query = query.where(users.c.id > after) if after else query
-    return [to_user(row) for row in connection.execute(query)]
+    query = SHOWN.where(users.c.id > after) if after else SHOWN
+    return [to_user(row) for row in connection.execute(query.order_by(users.c.id).limit(limit))]
 
 
 def change(

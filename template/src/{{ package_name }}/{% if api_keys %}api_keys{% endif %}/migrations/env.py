@@ -1,4 +1,4 @@
-"""Alembic's entry for the table of API keys; migrate.py gives the connection and the rest."""
+"""Alembic's entry for the table of API keys; schema.py gives the connection and the rest."""
 
 from alembic import context
 

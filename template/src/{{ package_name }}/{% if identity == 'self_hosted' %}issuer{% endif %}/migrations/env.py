@@ -1,4 +1,4 @@
-"""Alembic's entry for the tables of the issuer; migrate.py gives the connection and the rest."""
+"""Alembic's entry for the tables of the issuer; schema.py gives the connection and the rest."""
 
 from alembic import context
 
