@@ -1,4 +1,4 @@
-"""Rendered projects as their owners have them: an environment of their own, tests, lint, types.
+"""Rendered projects as their owners have them: what uv installs for them, tests, lint, types.
 
 Every pair of values of the choices meets in at least one project. The texts are generated.
 """
@@ -41,6 +41,15 @@ def interpreter(oldest: str) -> str:
     return found or sys.executable
 
 
+@pytest.fixture(scope="session")
+def environments(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment for each Python: `uv sync` makes it hold what a project locks, no more.
+
+    Another project finds most packages there, and compiled.
+    """
+    return tmp_path_factory.mktemp("environments")
+
+
 ANSWERS = [
     choices | texts for choices, texts in zip(pairwise(), generated.answers(3), strict=False)
 ]
@@ -50,12 +59,17 @@ ANSWERS = [
     "answers", ANSWERS, ids=lambda answers: "-".join(str(answers[name]) for name in CHOICES)
 )
 def test_a_project_is_green(
-    plain_template: Path, tmp_path: Path, mypy_cache: Path, answers: dict[str, Any]
+    plain_template: Path,
+    tmp_path: Path,
+    mypy_cache: Path,
+    environments: Path,
+    answers: dict[str, Any],
 ) -> None:
     project = render(plain_template, tmp_path / "project", answers)
     types = run([sys.executable, "-m", "mypy", "--cache-dir", mypy_cache], project)
     assert types.returncode == 0, types.stdout
-    passes(project, answers["python_version"], ["sync", "--quiet"], ["run", "pytest", "-q"])
+    version = answers["python_version"]
+    passes(project, environments, version, ["sync", "--quiet"], ["run", "pytest", "-q"])
 
 
 def test_at_least_ten_projects_are_tried() -> None:
@@ -63,19 +77,22 @@ def test_at_least_ten_projects_are_tried() -> None:
 
 
 def test_lint_and_types_pass_with_the_tools_of_the_project(
-    plain_template: Path, tmp_path: Path
+    plain_template: Path, tmp_path: Path, environments: Path
 ) -> None:
     """One project is enough: test_matrix.py has them all, with the tools of this repository."""
     project = render(plain_template, tmp_path / "project")
     lint = ["run", "ruff", "check"], ["run", "ruff", "format", "--check"]
-    passes(
-        project, QUESTIONS["python_version"]["default"], ["sync", "--quiet"], *lint, ["run", "mypy"]
-    )
+    version = QUESTIONS["python_version"]["default"]
+    passes(project, environments, version, ["sync", "--quiet"], *lint, ["run", "mypy"])
 
 
-def passes(project: Path, version: str, *commands: list[str]) -> None:
+def passes(project: Path, environments: Path, version: str, *commands: list[str]) -> None:
     """Assert that uv runs each command in a project without an error."""
-    environment = {"UV_PYTHON": interpreter(version), "UV_PYTHON_DOWNLOADS": "never"}
+    environment = {
+        "UV_PROJECT_ENVIRONMENT": str(environments / version),
+        "UV_PYTHON": interpreter(version),
+        "UV_PYTHON_DOWNLOADS": "never",
+    }
     for command in commands:
         done = run([uv(), *command], project, environment)
         assert done.returncode == 0, f"{' '.join(command)}: {done.stdout}"
