@@ -353,6 +353,13 @@ def test_no_module_of_python_can_be_shadowed(version: str) -> None:
     assert missing(set(done.stdout.split())) == set()
 
 
+@pytest.mark.parametrize("name", ["package_name", "resource"])
+def test_no_module_has_a_name_that_windows_keeps_for_a_device(name: str) -> None:
+    numbered = [f"{device}{number}" for device in ("com", "lpt") for number in range(1, 10)]
+    for device in ["aux", "con", "nul", "prn", *numbered]:
+        assert refusal(name, device) != "", device
+
+
 def missing(names: set[str]) -> set[str]:
     """Names that the question accepts: add them to the last group of reserved-names.txt."""
     return {name for name in names if name.islower() and refusal("package_name", name) == ""}
