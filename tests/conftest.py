@@ -158,5 +158,5 @@ def compiled_once() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def mypy_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What mypy knows of the packages, shared by all projects."""
+    """Where mypy keeps what it knows of packages, for all projects."""
     return tmp_path_factory.mktemp("mypy")

@@ -62,6 +62,14 @@ def uv() -> str:
     return found
 
 
+def check_types(project: Path, caches: Path) -> None:
+    """Find no wrong type in a project. mypy mixes up projects of other packages in one cache."""
+    [main] = project.glob("src/*/main.py")
+    cache = caches / main.parent.name
+    done = run([sys.executable, "-m", "mypy", "--cache-dir", cache], project, {"PYTHONPATH": "src"})
+    assert done.returncode == 0, done.stdout
+
+
 def lint(folder: Path) -> None:
     """Find nothing in any Python file of the projects in a folder, the template's own included."""
     files = [path for path in sorted(folder.rglob("*.py")) if ".venv" not in path.parts]

@@ -8,14 +8,13 @@ of a project alone: each different set is checked once.
 import hashlib
 import itertools
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support import QUESTIONS, lint, render, run
+from support import QUESTIONS, check_types, lint, render
 
 TEXTS: list[dict[str, Any]] = [
     {},
@@ -109,8 +108,7 @@ def test_every_render_is_clean(
     for project in sorted(tmp_path.iterdir()):
         if digest(project) not in seen:
             seen.add(digest(project))
-            done = run([sys.executable, "-m", "mypy", "--cache-dir", mypy_cache], project)
-            assert done.returncode == 0, f"{project.name}: {done.stdout}"
+            check_types(project, mypy_cache)
     shutil.rmtree(tmp_path)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import generated
-from support import QUESTIONS, python, render, run, uv
+from support import QUESTIONS, check_types, python, render, run, uv
 from test_matrix import CHOICES, combinations, possible
 
 Pair = frozenset[tuple[str, Any]]
@@ -66,8 +66,7 @@ def test_a_project_is_green(
     answers: dict[str, Any],
 ) -> None:
     project = render(plain_template, tmp_path / "project", answers)
-    types = run([sys.executable, "-m", "mypy", "--cache-dir", mypy_cache], project)
-    assert types.returncode == 0, types.stdout
+    check_types(project, mypy_cache)
     version = answers["python_version"]
     passes(project, environments, version, ["sync", "--quiet"], ["run", "pytest", "-q"])
 

@@ -9,7 +9,7 @@ import copier
 import yaml
 from pathspec import PathSpec
 
-from support import EXAMPLE, PYTEST, ROOT, git, lint, run
+from support import EXAMPLE, PYTEST, ROOT, check_types, git, lint, run
 
 SETTINGS: dict[str, Any] = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))
 OWNED = PathSpec.from_lines("gitignore", SETTINGS["_skip_if_exists"])
@@ -74,10 +74,7 @@ def split(files: Tree) -> tuple[Tree, Tree]:
 def green(project: Path, cache: Path) -> None:
     """The project's own checks pass; in the environment of these tests, which has its packages."""
     lint(project)
-    for command in (
-        [sys.executable, "scripts/check_update.py"],
-        [sys.executable, "-m", "mypy", "--cache-dir", str(cache)],
-        PYTEST,
-    ):
+    check_types(project, cache)
+    for command in ([sys.executable, "scripts/check_update.py"], PYTEST):
         done = run(command, project, {"PYTHONPATH": "src"})
         assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}"
