@@ -172,7 +172,7 @@ def hosts(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         "https://gitlab.com/org/name.git",
         "https://git.example.com/org/name",
         "https://git.example.com/org/name.git",
-        "https://bot:pa@ss-word@git.example.com/org/name.git",
+        "https://bot:t0@k-en@git.example.com/org/name.git",
         "git@git.example.com:org/name.git",
         "ssh://git@git.example.com/org/name.git",
     ]
@@ -224,10 +224,10 @@ def test_a_url_is_given_with_the_full_commit(
 @pytest.mark.parametrize("prefix", ["", "git+"])
 def test_a_login_in_the_address_stays_out_of_the_project(tmp_path: Path, prefix: str) -> None:
     """As a CI job types it; what it renders is committed."""
-    typed = f"{prefix}https://bot:pa@ss-word@git.example.com/org/name.git"
+    typed = f"{prefix}https://bot:t0@k-en@git.example.com/org/name.git"
     project = copy(typed, tmp_path / "project")
     files = [path for path in project.rglob("*") if path.is_file()]
-    assert [path for path in files if b"ss-word" in path.read_bytes()] == []
+    assert [path for path in files if b"k-en@" in path.read_bytes()] == []
     assert source(project).startswith("git+https://git.example.com/org/name.git@")
     assert_runs(project)
 
