@@ -11,7 +11,7 @@ from . import links, users
 from .current import FORBIDDEN, AdminUser
 from .limits import network_of
 from .roles import DEFAULT, Role
-from .routing import MAX_BODY, FromIssuer, Incoming, IssuerRoute, Responses, refused_value
+from .routing import MAX_BODY, FromIssuer, Incoming, IssuerRoute, Responses, checked_email
 from .users import Conflict, User
 
 router = APIRouter(
@@ -63,10 +63,7 @@ async def create_user(
     request: Request, body: NewUser, admin: AdminUser, issuer: FromIssuer, later: BackgroundTasks
 ) -> User:
     """Add a user, who gets a link to set a password."""
-    try:
-        email = users.normal_email(body.email)
-    except ValueError as error:
-        raise refused_value("email", str(error)) from None
+    email = checked_email(body.email)
 
     def create(connection: Connection) -> tuple[User, str]:
         user = users.create(connection, email, body.role)

@@ -17,6 +17,7 @@ from .routing import (
     Incoming,
     IssuerRoute,
     Responses,
+    checked_email,
     new_hash,
     refused_value,
 )
@@ -62,13 +63,6 @@ async def spent(issuer: Issuer, network: str) -> NoReturn:
     """Count a token that is not good, and refuse it."""
     await issuer.limits.network_failed("confirm", network)
     raise HTTPException(400, SPENT)
-
-
-def checked_email(text: str) -> str:
-    try:
-        return users.normal_email(text)
-    except ValueError as error:
-        raise refused_value("email", str(error)) from None
 
 
 @router.post("/auth/register", status_code=201, responses=OFF | TAKEN | ACCEPTED)

@@ -13,7 +13,15 @@ from .app import Issuer
 from .current import CurrentUser, Token, session_id
 from .limits import network_of
 from .models import sessions as table
-from .routing import MAX_BODY, FromIssuer, Incoming, IssuerRoute, Responses, refused_value
+from .routing import (
+    MAX_BODY,
+    FromIssuer,
+    Incoming,
+    IssuerRoute,
+    Responses,
+    checked_email,
+    refused_value,
+)
 from .sessions import Verified
 from .users import User
 
@@ -81,10 +89,7 @@ async def change_email(
     later: BackgroundTasks,
 ) -> User:
     """Change the address: by a link to the new one; without mail at once, unverified."""
-    try:
-        email = users.normal_email(body.email)
-    except ValueError as error:
-        raise refused_value("email", str(error)) from None
+    email = checked_email(body.email)
     row, _ = await present(issuer, request, user, body.current_password)
     if issuer.mail:
         if not await issuer.limits.mail(user.email):

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict
 
+from . import users
 from .answers import OAuthError
 from .app import Issuer
 
@@ -78,6 +79,14 @@ def quiet(error: Any) -> dict[str, Any]:
 def refused_value(field: str, why: str) -> HTTPException:
     """422 for a value that has the right type, in FastAPI's form."""
     return HTTPException(422, [{"type": "value_error", "loc": ["body", field], "msg": why}])
+
+
+def checked_email(text: str) -> str:
+    """Return the one form of an address, or raise the 422 that says what is wrong with it."""
+    try:
+        return users.normal_email(text)
+    except ValueError as error:
+        raise refused_value("email", str(error)) from None
 
 
 async def new_hash(issuer: Issuer, password: str, email: str) -> str:
