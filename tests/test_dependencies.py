@@ -10,7 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from support import ROOT, render, run, uv
+from support import ROOT, SELF_HOSTED, render, run, uv
 
 FLOORS: list[dict[str, Any]] = tomllib.loads(
     (ROOT / "tests" / "floors.toml").read_text(encoding="utf-8")
@@ -90,6 +90,18 @@ def test_a_lock_holds_nothing_younger_than_a_week_and_is_made_once(project: Path
         done = run([uv(), *command], project)
         assert done.returncode == 0, done.stdout
         assert (project / "uv.lock").read_bytes() == first
+
+
+def test_a_served_project_has_no_rich(plain_template: Path, tmp_path: Path) -> None:
+    """httpx imports rich and pygments where they are, for a command of its own: 100 ms a start."""
+    answers = SELF_HOSTED | {"api_keys": True, "logs": "json"}
+    project = render(plain_template, tmp_path / "project", answers)
+    export = ["export", "--quiet", "--no-dev", "--all-extras", "--no-hashes", "--no-annotate"]
+    done = run([uv(), *export], project)
+    assert done.returncode == 0, done.stdout
+    names = set(re.findall(r"^([a-z0-9-]+)==", done.stdout, re.MULTILINE))
+    assert {"httpx", "click"} <= names
+    assert not names & {"rich", "pygments"}
 
 
 def test_the_audit_of_a_project_collects_everything_that_is_locked(project: Path) -> None:
