@@ -13,6 +13,7 @@ from uuid import UUID
 import idna
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Connection, Row, delete, exists, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from . import links, roles, sessions
 from .models import sessions as session_table
@@ -77,10 +78,11 @@ def by_id(connection: Connection, user_id: UUID) -> Row[Any] | None:
 
 def create(connection: Connection, email: str, role: str = roles.DEFAULT, **more: Any) -> User:
     """Add a user; without a password nobody can log in until a reset link is redeemed."""
-    if by_email(connection, email):
-        raise Conflict("The e-mail address is taken")
     values = {"sub": f"auth0|{secrets.token_hex(12)}", "email": email, "role": role, **more}
-    return to_user(connection.execute(insert(users).values(values).returning(users)).one())
+    try:
+        return to_user(connection.execute(insert(users).values(values).returning(users)).one())
+    except IntegrityError:  # looking first would miss what another transaction is adding
+        raise Conflict("The e-mail address is taken") from None
 
 
 def page(connection: Connection, after: UUID | None, limit: int) -> list[User]:
@@ -139,12 +141,12 @@ def set_email(
     connection: Connection, row: Row[Any], email: str, *, verified: bool, keep: UUID | None = None
 ) -> User | None:
     """Replace the address; ends all sessions but `keep`, and voids all links. None if taken."""
-    taken = by_email(connection, email)
-    if taken is not None and taken.id != row.id:
-        return None
     changed = update(users).where(users.c.id == row.id, users.c.email == row.email)
     changed = changed.values(email=email, email_verified=verified).returning(users)
-    result = connection.execute(changed).one_or_none()
+    try:
+        result = connection.execute(changed).one_or_none()
+    except IntegrityError:
+        return None
     if result is None:
         return None
     _end_others(connection, row.id, keep)
