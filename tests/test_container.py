@@ -12,12 +12,15 @@ import shlex
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from ipaddress import ip_address, ip_network
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import httpx
@@ -337,6 +340,32 @@ class TestImage:
             inside = ["/usr/bin/env", "-C", "/app", *environment, *migrate]
             done = run(["chroot", "--userspec=10001:10001", tmp_path / "own", *inside], ROOT)
             assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(("status", "good"), [(200, True), (503, False), (None, False)])
+def test_its_health_is_asked_of_itself(
+    plain_template: Path, tmp_path: Path, status: int | None, good: bool
+) -> None:
+    """Not of the proxy that a runtime sets for all containers."""
+    project = render(plain_template, tmp_path / "project", {"container": True})
+    dockerfile = (project / "Dockerfile").read_text().replace("\\\n", "")
+    found = re.search(r"^HEALTHCHECK .* CMD (\[.*\])$", dockerfile, re.MULTILINE)
+    assert found
+
+    class Api(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            assert status
+            self.send_response(status if self.path == "/healthz" else 404)
+            self.end_headers()
+
+    with HTTPServer(("127.0.0.1", 0), Api) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        port = server.server_port if status else free_port()
+        command = [word.replace("8000", str(port)) for word in json.loads(found[1])]
+        proxies = dict.fromkeys(("http_proxy", "HTTP_PROXY"), f"http://127.0.0.1:{free_port()}")
+        done = run([sys.executable, *command[1:]], ROOT, proxies)
+        server.shutdown()
+    assert (done.returncode == 0) is good, done.stdout
 
 
 @pytest.mark.parametrize("answers", [{"container": True}, SELF_HOSTED], ids=["auth0", "own"])
