@@ -49,12 +49,11 @@ class Limits:
         self.shared: Storage | None = None
         self.broken_until = 0.0
         if redis_url:
-            self.shared = RedisStorage(
-                f"async+{redis_url}",
-                implementation="redispy",
-                socket_timeout=0.5,
-                socket_connect_timeout=0.5,
-            )
+            from redis.asyncio import ConnectionPool  # it takes URLs that `limits` does not
+
+            wait = dict.fromkeys(("socket_timeout", "socket_connect_timeout"), 0.5)
+            pool = ConnectionPool.from_url(redis_url, **wait)
+            self.shared = RedisStorage("async+redis://", False, "redispy", connection_pool=pool)
 
     async def _ask(self, question: Callable[[Storage], Awaitable[T]]) -> T:
         if self.shared and time.monotonic() > self.broken_until:

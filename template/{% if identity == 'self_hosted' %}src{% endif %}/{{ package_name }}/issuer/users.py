@@ -13,7 +13,7 @@ from uuid import UUID
 import idna
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Connection, Row, delete, exists, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, NoResultFound
 
 from . import links, roles, sessions
 from .models import sessions as session_table
@@ -144,10 +144,8 @@ def set_email(
     changed = update(users).where(users.c.id == row.id, users.c.email == row.email)
     changed = changed.values(email=email, email_verified=verified).returning(users)
     try:
-        result = connection.execute(changed).one_or_none()
-    except IntegrityError:
-        return None
-    if result is None:
+        result = connection.execute(changed).one()
+    except (IntegrityError, NoResultFound):
         return None
     _end_others(connection, row.id, keep)
     return to_user(result)
