@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from ipaddress import ip_address, ip_network
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from limits.aio.storage import MemoryStorage, RedisStorage, Storage
 from starlette.requests import HTTPConnection
@@ -52,7 +52,7 @@ class Limits:
             from redis.asyncio import ConnectionPool  # it takes URLs that `limits` does not
 
             wait = dict.fromkeys(("socket_timeout", "socket_connect_timeout"), 0.5)
-            pool = ConnectionPool.from_url(redis_url, **wait)
+            pool: Any = ConnectionPool.from_url(redis_url, **wait)
             self.shared = RedisStorage("async+redis://", False, "redispy", connection_pool=pool)
 
     async def _ask(self, question: Callable[[Storage], Awaitable[T]]) -> T:
