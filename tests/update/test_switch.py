@@ -244,6 +244,25 @@ def test_the_stored_resource_is_taken_from_a_fresh_copy_and_given_back(
     routes_pass(folder)
 
 
+def test_a_project_becomes_its_own_issuer_by_what_the_page_says(
+    project: Callable[..., Path],
+) -> None:
+    folder = project(WORKING)
+    page = (ROOT / "docs" / "self-hosted.md").read_text()
+    start = page.index("`copier update") + 1
+    command = page[start : page.index("`", start)].split()[1:]
+    done = copier_command(folder, *command, "--defaults", "-r", WORKING)
+    assert done.returncode == 0, done.stdout
+    tests, loop = folder / "tests/test_routes.py", "    for found in schema"
+    line = next(line for line in page.splitlines() if "schema.exclude(" in line)
+    text = tests.read_text()
+    assert text.count(loop) == 1
+    tests.write_text(text.replace(loop, f"{line}\n{loop}"))
+    commit(folder)
+    assert check(folder).returncode == 0
+    routes_pass(folder)
+
+
 def routes_pass(folder: Path) -> None:
     """The tests of a project's routes pass."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]

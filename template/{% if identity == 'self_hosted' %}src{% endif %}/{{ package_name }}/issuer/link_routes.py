@@ -11,19 +11,10 @@ from sqlalchemy import Connection
 from . import links, users
 from .app import Issuer
 from .limits import network_of
-from .routing import (
-    MAX_BODY,
-    FromIssuer,
-    Incoming,
-    IssuerRoute,
-    Responses,
-    checked_email,
-    new_hash,
-    refused_value,
-)
+from .routing import SHARED, FromIssuer, Incoming, Responses, checked_email, new_hash, refused_value
 from .users import Conflict
 
-router = APIRouter(tags=["public"], route_class=IssuerRoute, max_body_size=MAX_BODY)
+router = APIRouter(tags=["public"], **SHARED)
 OFF: Responses = {404: {"description": "Turned off by the settings"}}
 SPENT = "The link is not good any more: ask for another one"
 BAD: Responses = {400: {"description": SPENT}}

@@ -13,19 +13,11 @@ from .app import Issuer
 from .current import CurrentUser, Token, session_id
 from .limits import network_of
 from .models import sessions as table
-from .routing import (
-    MAX_BODY,
-    FromIssuer,
-    Incoming,
-    IssuerRoute,
-    Responses,
-    checked_email,
-    refused_value,
-)
+from .routing import SHARED, FromIssuer, Incoming, Responses, checked_email, refused_value
 from .sessions import Verified
 from .users import User
 
-router = APIRouter(tags=["account"], route_class=IssuerRoute, max_body_size=MAX_BODY)
+router = APIRouter(tags=["account"], **SHARED)
 ME = "/api/users/me"
 WRONG: Responses = {400: {"description": "The current password is wrong"}}
 UNKNOWN: Responses = {404: {"description": "The user has no such session"}}

@@ -61,6 +61,14 @@ class IssuerRoute(APIRoute):
         return answer
 
 
+LATER = {"description": "Not now: Retry-After says when"}
+SHARED: dict[str, Any] = {  # by the routers of the issuer
+    "route_class": IssuerRoute,
+    "max_body_size": MAX_BODY,
+    "responses": {429: LATER, 503: LATER},
+}
+
+
 def in_clear(request: Request) -> bool:
     """It came by http, and from another machine; trusted proxies were heard in main.py."""
     if request.url.scheme == "https":

@@ -10,12 +10,13 @@ from .answers import NO_STORE, OAuthError, Tokens, unauthorized
 from .app import Issuer
 from .limits import network_of
 from .roles import scopes_of
-from .routing import MAX_BODY, FromIssuer, Incoming, IssuerRoute
+from .routing import SHARED, FromIssuer, Incoming, Responses
 from .sessions import Granted, Verified
 
-router = APIRouter(tags=["public"], route_class=IssuerRoute, max_body_size=MAX_BODY)
+router = APIRouter(tags=["public"], **SHARED)
 FORM = "application/x-www-form-urlencoded"
 WRONG = "Incorrect e-mail or password"
+MALFORMED: Responses = {400: {"description": "RFC 6749 5.2"}}
 PUBLISHED = {"Cache-Control": "public, max-age=300"}
 
 
@@ -34,7 +35,7 @@ class RefreshToken(Incoming):
 
 def form_of(*fields: str, required: tuple[str, ...]) -> dict[str, Any]:
     """The OpenAPI description of a form that is read by hand."""
-    properties = {field: {"type": "string"} for field in fields}
+    properties = {field: {"type": "string", "minLength": 1} for field in fields}
     schema = {"type": "object", "properties": properties, "required": list(required)}
     return {"requestBody": {"required": True, "content": {FORM: {"schema": schema}}}}
 
@@ -110,7 +111,7 @@ async def refresh(issuer: Issuer, request: Request, token: str) -> Tokens | None
     openapi_extra=form_of(
         "grant_type", "username", "password", "refresh_token", "scope", required=("grant_type",)
     ),
-    responses={400: {"description": "RFC 6749 5.2"}},
+    responses=MALFORMED,
 )
 async def token(request: Request, response: Response, form: Form, issuer: FromIssuer) -> Tokens:
     """Exchange a password (if PASSWORD_GRANT is on) or a refresh token for tokens (RFC 6749)."""
@@ -156,7 +157,11 @@ async def refresh_tokens(
     return tokens
 
 
-@router.post("/auth/revoke", openapi_extra=form_of("token", "token_type_hint", required=("token",)))
+@router.post(
+    "/auth/revoke",
+    openapi_extra=form_of("token", "token_type_hint", required=("token",)),
+    responses=MALFORMED,
+)
 async def revoke(request: Request, form: Form, issuer: FromIssuer) -> None:
     """End the session of a refresh token (RFC 7009); an unknown token is as good as revoked."""
     value = form.get("token")
