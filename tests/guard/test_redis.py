@@ -88,4 +88,4 @@ def test_a_crowd_of_proofs_waits_for_a_connection(
 
     statuses, connections = asyncio.run(ask_all())
     assert statuses == {200}
-    assert connections <= 50
+    assert connections <= 10
