@@ -1,7 +1,12 @@
 """A client of loopback servers: kept-alive connections, and requests at a rate of its own.
 
 A request is due at its time whether or not those before it were answered (open loop), and its time
-counts from then, so that a server that stalls cannot hide it.
+counts from then, so that a server that stalls cannot hide it. A client that stalls, or a machine
+that stops both, is another matter: real clients do not stall together, and what they would not have
+sent at once must not be either. So a request that the client could not send in time is due when it
+can, and so much later are those after it; `Pace` counts them. Nothing that the server does makes a
+request late in this sense: to send waits for no answer, and a request that waits for a connection
+is due already.
 """
 
 import asyncio
@@ -12,7 +17,32 @@ from dataclasses import dataclass
 from apps import PATH
 
 PATIENCE = 60.0  # seconds for one answer
+AT_ONCE = 0.01  # seconds that the client may be late: what was due in them is sent at once
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class Pace:
+    """The times at which requests are due, and how much later than planned the client was."""
+
+    def __init__(self, rate: float) -> None:
+        self.gap = 1 / rate
+        self.sent = self.shifts = 0
+        self.due = self.shifted = self.longest = 0.0
+
+    def begin(self) -> None:
+        """Let the first request be due soon."""
+        self.due = time.perf_counter() + 0.1
+
+    async def next(self) -> float:
+        """Sleep until the next request is due, and return when that is."""
+        await asyncio.sleep(self.due - time.perf_counter())
+        late = time.perf_counter() - self.due
+        if late > AT_ONCE:
+            self.shifts, self.longest = self.shifts + 1, max(self.longest, late)
+            self.shifted, self.due = self.shifted + late, self.due + late
+        due, self.due = self.due, self.due + self.gap
+        self.sent += 1
+        return due
 
 
 @dataclass(frozen=True)
@@ -35,6 +65,12 @@ async def connect(port: int, count: int) -> "asyncio.Queue[Connection]":
     for _ in range(count):
         pool.put_nowait(await asyncio.open_connection("127.0.0.1", port))
     return pool
+
+
+def close(pool: "asyncio.Queue[Connection]") -> None:
+    """Close the connections of a pool, all of which are free."""
+    while not pool.empty():
+        pool.get_nowait()[1].close()
 
 
 async def ask(port: int, pool: "asyncio.Queue[Connection]", request: bytes, due: float) -> Answer:
@@ -63,10 +99,11 @@ async def ask_at_rate(
 ) -> list[Answer]:
     """One request per token, `rate` a second; returns when all are answered."""
     pool = await connect(port, connections)
-    begin = time.perf_counter() + 0.1
-    asking = []
-    for number, token in enumerate(tokens):
-        due = begin + number / rate
-        await asyncio.sleep(due - time.perf_counter())
+    pace, asking = Pace(rate), []
+    pace.begin()
+    for token in tokens:
+        due = await pace.next()
         asking.append(asyncio.create_task(ask(port, pool, raw_request(token), due)))
-    return await asyncio.gather(*asking)
+    answers = await asyncio.gather(*asking)
+    close(pool)
+    return answers

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bed import Cluster, missing
-from client import ask, connect, raw_request
+from client import Pace, ask, close, connect, raw_request
 from harness import Target, percentile, print_table, print_targets, rendered_project, say_where
 
 RATE = 100.0
@@ -31,7 +31,7 @@ SLOW_BY = 10.0  # seconds: a clock 20 s behind, less the guard's tolerance of 10
 
 @dataclass(frozen=True)
 class Sent:
-    """One request: when it was due, in seconds from the start, what it was, what came back."""
+    """One request: when it was due, by time.perf_counter, what it was, what came back."""
 
     at: float
     kind: str
@@ -78,26 +78,24 @@ class Tokens:
 
 
 async def load(
-    cluster: Cluster, tokens: Tokens, seconds: float, rate: float = RATE, port: int = 0
+    cluster: Cluster, tokens: Tokens, count: int, pace: Pace | None = None, port: int = 0
 ) -> list[Sent]:
-    """Send at a rate; a request is due whether or not those before it were answered."""
+    """Send at a pace; a request is due whether or not those before it were answered."""
     port = port or cluster.port
     pool = await connect(port, 60)
-    begin = time.perf_counter() + 0.1
+    pace = pace or Pace(RATE)
+    pace.begin()
 
     async def send(number: int, due: float) -> Sent:
         kind, request, age = tokens.request(number)
         answer = await ask(port, pool, request, due)
-        return Sent(due - begin, kind, answer.status, answer.seconds, age)
+        return Sent(due, kind, answer.status, answer.seconds, age)
 
     sending = []
-    for number in range(int(seconds * rate)):
-        due = begin + number / rate
-        await asyncio.sleep(due - time.perf_counter())
-        sending.append(asyncio.create_task(send(number, due)))
+    for number in range(count):
+        sending.append(asyncio.create_task(send(number, await pace.next())))
     sent = await asyncio.gather(*sending)
-    while not pool.empty():
-        pool.get_nowait()[1].close()
+    close(pool)
     return sent
 
 
@@ -111,7 +109,7 @@ async def during(
         await asyncio.to_thread(event)
 
     tokens = tokens or Tokens(cluster)
-    sent, _ = await asyncio.gather(load(cluster, tokens, seconds), happen())
+    sent, _ = await asyncio.gather(load(cluster, tokens, int(seconds * RATE)), happen())
     return Run(sent)
 
 
@@ -150,18 +148,22 @@ async def rotation(cluster: Cluster, seconds: float) -> Run:
 
 
 async def redis_restart(cluster: Cluster, seconds: float) -> Run:
+    back = 0.0
+
     def event() -> None:
+        nonlocal back
         cluster.redis.end(signal.SIGKILL)
         time.sleep(seconds / 4)
         cluster.redis.start()
+        back = time.perf_counter()
 
     run = await during(cluster, seconds, event)
     away = [one for one in run.sent if one.kind == "dpop" and one.status != 200]
     run.notes["DPoP requests answered other than 200 and 503"] = sum(
         one.status != 503 for one in away
     )
-    last = max((one.at for one in away), default=0.0)
-    run.notes["seconds until DPoP is accepted again"] = max(0.0, last - seconds / 2)
+    last = max((one.at for one in away), default=back)
+    run.notes["seconds until DPoP is accepted again"] = max(0.0, last - back)
     return run
 
 
@@ -178,7 +180,7 @@ async def tenant_down(cluster: Cluster, seconds: float) -> Run:
 async def slow_clock(cluster: Cluster, seconds: float) -> Run:
     """The first process of this cluster is 20 s behind: it takes a token that it knows to be new
     for one from the future."""
-    run = Run(await load(cluster, Tokens(cluster, age=6), seconds))
+    run = Run(await load(cluster, Tokens(cluster, age=6), int(seconds * RATE)))
     run.notes["age of the oldest refused token, s"] = max(
         (one.age for one in run.failed()), default=0.0
     )
@@ -207,7 +209,7 @@ async def status(port: int, request: bytes) -> int:
     """The status of one request, on a connection of its own."""
     pool = await connect(port, 1)
     answer = await ask(port, pool, request, time.perf_counter())
-    pool.get_nowait()[1].close()
+    close(pool)
     return answer.status
 
 

@@ -5,10 +5,16 @@
 Needs haproxy and redis-server. A third of the requests has a new Bearer token, a third one of ten
 repeated ones, a third a DPoP token and a new proof. watched.py writes down, each second, what the
 process holds. Once a minute the load rests for some seconds and closes its connections, so that
-what is still open then has been left behind.
+what is still open then has been left behind. The first minute is the warm-up: the process opens its
+connections to Redis as it needs them, ten at most, and keeps them. What it holds at rest must not
+grow from then on.
 
 A pause is time in which the event loop did not run. A second process that only sleeps is watched
-beside the first one: its pauses are those of the machine.
+beside the first one: its pauses are those of the machine. Nor is it a pause of the server's own if
+the client stalls for 200 ms and then sends 200 requests, which the server finds in one turn of its
+loop. So the client's own delays shift what it sends later (client.py); how often, and the rate that
+was left, is printed. A server that stalls is seen as ever: its loop does not run, requests go on
+being due, and their times count from then.
 """
 
 import argparse
@@ -26,9 +32,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from bed import Cluster, Process, missing
-from client import ask, connect
+from client import Pace, ask, connect
 from cluster import Tokens, load
 from harness import (
     PACKAGE,
@@ -41,7 +48,8 @@ from harness import (
 )
 
 REST = 4.0  # seconds: connections close at once, those that were kept alive after 5 seconds idle
-Line = dict[str, float]
+WARM = 1  # minutes after which nothing that is left at rest may grow
+Line = dict[str, Any]
 
 
 @dataclass
@@ -50,6 +58,7 @@ class Minute:
 
     load: tuple[float, float]
     rest: tuple[float, float]
+    pace: Pace
 
 
 @dataclass
@@ -85,14 +94,15 @@ def soak(cluster: Cluster, minutes: float, rate: float) -> Soak:
     gc.disable()  # a pause of the client would send what it held back all at once
     while (left := until - time.monotonic()) > 2 * REST:
         start = time.monotonic()
-        sent = asyncio.run(load(cluster, tokens, min(left, 60) - REST, rate, cluster.ports[0]))
+        count, pace = int(rate * (min(left, 60) - REST)), Pace(rate)
+        sent = asyncio.run(load(cluster, tokens, count, pace, cluster.ports[0]))
         done.statuses.update(one.status for one in sent)
         done.milliseconds += [1000 * one.seconds for one in sent]
         del sent
         end = time.monotonic()
         gc.collect()
         time.sleep(max(0.0, end + REST - time.monotonic()))
-        done.minutes.append(Minute((start, end), (end, time.monotonic())))
+        done.minutes.append(Minute((start, end), (end, time.monotonic()), pace))
     gc.enable()
     return done
 
@@ -159,24 +169,32 @@ def print_report(done: Soak, lines: list[Line], machine: list[Line]) -> None:
     for number, minute in enumerate(done.minutes, 1):
         loaded, rested = within(lines, minute.load), within(lines, minute.rest)
         rest = {name: min(line[name] for line in rested) for name in ("tasks", "files")}
-        rests.append((minute.rest[1], rest))
+        rests.append(rest)
         cpu = (loaded[-1]["cpu"] - loaded[0]["cpu"]) / (loaded[-1]["at"] - loaded[0]["at"])
         row = [f"{statistics.median(line['mb'] for line in loaded):.1f}", f"{100 * cpu:.0f} %"]
         for name in ("tasks", "files"):
             row.append(f"{max(line[name] for line in loaded):.0f}, {rest[name]:.0f}")
-        for name in ("pause", "busy", "collection"):
+        for name in ("pause", "busy"):
             row.append(f"{1000 * max(line[name] for line in loaded):.0f}")
         row.append(f"{1000 * max(line['pause'] for line in within(machine, minute.load)):.0f}")
+        row.append(f"{1000 * minute.pace.longest:.0f}")
         rows.append([f"minute {number}", *row])
     head = ["MB", "CPU", "tasks, at rest", "files, at rest"]
-    head += ["pause ms", "computing ms", "collection ms", "idle process ms"]
+    head += ["pause ms", "computing ms", "idle process ms", "client late ms"]
     print_table(["", *head], rows)
-    print("requests:", sum(done.statuses.values()), "statuses:", dict(done.statuses))
-    p50, p99 = (percentile(done.milliseconds, percent) for percent in (50, 99))
-    print(f"p50 {p50:.1f} ms, p99 {p99:.1f} ms\n")
     loaded = [line for minute in done.minutes for line in within(lines, minute.load)]
     other = [line for minute in done.minutes for line in within(machine, minute.load)]
-    grown = {name: rests[-1][1][name] - rests[0][1][name] for name in ("tasks", "files")}
+    head = ["number", "seconds", "longest ms"]
+    rows = [
+        [f"garbage collection, generation {name}", *values] for name, values in collections(loaded)
+    ]
+    print_table(["", *head], rows)
+    print("requests:", sum(done.statuses.values()), "statuses:", dict(done.statuses))
+    print(sending(done))
+    p50, p99 = (percentile(done.milliseconds, percent) for percent in (50, 99))
+    print(f"p50 {p50:.1f} ms, p99 {p99:.1f} ms\n")
+    warm = rests[min(WARM, len(rests)) - 1]
+    grown = {name: rests[-1][name] - warm[name] for name in ("tasks", "files")}
     print_targets(
         Target("requests that were not let in", done.statuses.total() - done.statuses[200], 0),
         Target(
@@ -191,11 +209,30 @@ def print_report(done: Soak, lines: list[Line], machine: list[Line]) -> None:
             50,
             " ms",
         ),
-        Target("growth of tasks at rest, first to last minute", grown["tasks"], 0),
-        Target("growth of open files at rest, first to last minute", grown["files"], 0),
+        Target("growth of tasks at rest, after the warm-up", grown["tasks"], 0),
+        Target("growth of open files at rest, after the warm-up", grown["files"], 0),
     )
     print("\nFor benchmarks/README.md:\n")
-    print(textwrap.fill(summary(done, loaded, other, [rest for _, rest in rests]), 130))
+    print(textwrap.fill(summary(done, loaded, other, rests), 130))
+
+
+def collections(lines: list[Line]) -> Iterator[tuple[str, list[str]]]:
+    """For each generation: how many garbage collections there were, their seconds, the longest."""
+    for name in sorted({name for line in lines for name in line["collections"]}):
+        found = [line["collections"][name] for line in lines if name in line["collections"]]
+        counts, seconds, longest = zip(*found, strict=True)
+        yield name, [f"{sum(counts)}", f"{sum(seconds):.2f}", f"{1000 * max(longest):.1f}"]
+
+
+def sending(done: Soak) -> str:
+    """The rate that was reached, and what the client was late for."""
+    paces = [minute.pace for minute in done.minutes]
+    seconds = sum(minute.load[1] - minute.load[0] for minute in done.minutes)
+    return (
+        f"sent: {sum(pace.sent for pace in paces) / seconds:.0f} a second; "
+        f"the client was late {sum(pace.shifts for pace in paces)} times, "
+        f"{sum(pace.shifted for pace in paces):.1f} s in all"
+    )
 
 
 def summary(done: Soak, loaded: list[Line], other: list[Line], rests: list[Line]) -> str:
@@ -206,14 +243,16 @@ def summary(done: Soak, loaded: list[Line], other: list[Line], rests: list[Line]
 
     first, last = (statistics.median(line["mb"] for line in part) for part in ends(loaded))
     good = done.statuses[200]
+    *_, (name, (_, _, slowest)) = collections(loaded)
     return (
         f"{done.statuses.total()} requests in {len(done.minutes)} minutes, "
-        f"{'all' if good == done.statuses.total() else good} 200. "
+        f"{'all' if good == done.statuses.total() else good} 200; {sending(done)}. "
         f"Memory {first:.1f} MB in the first minute and {last:.1f} MB in the last. "
         f"At rest {rests[0]['tasks']:.0f} tasks and {rests[0]['files']:.0f} open files after the "
         f"first minute, {rests[-1]['tasks']:.0f} and {rests[-1]['files']:.0f} after the last. "
         f"Longest pause {longest(loaded, 'pause')}, in which it computed for "
-        f"{longest(loaded, 'busy')}; longest garbage collection {longest(loaded, 'collection')}. "
+        f"{longest(loaded, 'busy')}; longest garbage collection of generation {name}: "
+        f"{slowest} ms. "
         f"An idle process beside it paused for {longest(other, 'pause')}."
     )
 

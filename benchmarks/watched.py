@@ -41,18 +41,24 @@ class Watch:
 
 
 class Collections:
-    """How long the garbage collector computed, which stops the process."""
+    """The garbage collections since they were last asked for: each one stops the process."""
 
     def __init__(self) -> None:
-        self.longest = self.start = 0.0
+        self.start = 0.0
+        self.seen: dict[int, list[float]] = {}
         gc.callbacks.append(self)
 
-    def __call__(self, phase: str, _: dict[str, int]) -> None:
+    def __call__(self, phase: str, what: dict[str, int]) -> None:
         now = time.process_time()
         if phase == "start":
             self.start = now
         else:
-            self.longest = max(self.longest, now - self.start)
+            self.seen.setdefault(what["generation"], []).append(now - self.start)
+
+    def taken(self) -> dict[int, tuple[int, float, float]]:
+        """For each generation: how many, their seconds, the longest."""
+        seen, self.seen = self.seen, {}
+        return {each: (len(spent), sum(spent), max(spent)) for each, spent in seen.items()}
 
 
 async def watch(report: Path, tick: float = TICK) -> None:
@@ -76,11 +82,11 @@ async def watch(report: Path, tick: float = TICK) -> None:
                     "files": open_files(),
                     "pause": pause,
                     "busy": busy,
-                    "collection": collections.longest,
+                    "collections": collections.taken(),
                 }
                 lines.write(json.dumps(line) + "\n")
                 lines.flush()
-                second, pause, busy, collections.longest = now, 0.0, 0.0, 0.0
+                second, pause, busy = now, 0.0, 0.0
 
 
 def open_files() -> int:
