@@ -15,7 +15,7 @@ from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, NoReturn
+from typing import Any
 
 from .refusals import Refused
 
@@ -143,12 +143,8 @@ def unique_members(pairs: list[tuple[str, Any]]) -> Json:
     return members
 
 
-def no_constant(name: str) -> NoReturn:
-    """Refuse NaN and Infinity, which are not JSON."""
-    raise ValueError(name)
-
-
-STRICT = json.JSONDecoder(object_pairs_hook=unique_members, parse_constant=no_constant)
+# int() refuses NaN and Infinity, which are not JSON.
+STRICT = json.JSONDecoder(object_pairs_hook=unique_members, parse_constant=int)
 
 
 def parse_segment(segment: bytes) -> Json:
