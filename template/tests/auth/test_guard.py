@@ -341,14 +341,14 @@ def test_a_token_is_verified_once_per_request_and_then_remembered(
 def test_nothing_is_remembered_when_the_setting_is_zero(probe: Probe, tenant: Tenant) -> None:
     client = probe(auth0_token_cache_size=0)
     assert client.get("/any", auth=tenant.auth()).status_code == 200
-    assert not client.app.state.guard.remembered.entries  # type: ignore[attr-defined]
+    assert not client.app.state.guard.remembered.claims  # type: ignore[attr-defined]
 
 
 def test_what_is_remembered_is_bounded(probe: Probe, tenant: Tenant) -> None:
     client = probe(auth0_token_cache_size=2)
     for number in range(4):
         assert client.get("/any", auth=tenant.auth(jti=str(number))).status_code == 200
-    assert len(client.app.state.guard.remembered.entries) == 2  # type: ignore[attr-defined]
+    assert len(client.app.state.guard.remembered.claims) == 2  # type: ignore[attr-defined]
 
 
 def test_a_token_is_remembered_once_however_it_is_spelt(probe: Probe, tenant: Tenant) -> None:
@@ -357,7 +357,7 @@ def test_a_token_is_remembered_once_however_it_is_spelt(probe: Probe, tenant: Te
         for scheme in ["Bearer", "bearer", "BEARER"]:
             headers = {"Authorization": f"{scheme}{' ' * blanks}{token}"}
             assert client.get("/any", headers=headers).status_code == 200
-    assert len(client.app.state.guard.remembered.entries) == 1  # type: ignore[attr-defined]
+    assert len(client.app.state.guard.remembered.claims) == 1  # type: ignore[attr-defined]
 
 
 def test_what_is_remembered_is_bounded_in_bytes(probe: Probe, tenant: Tenant) -> None:
@@ -366,8 +366,8 @@ def test_what_is_remembered_is_bounded_in_bytes(probe: Probe, tenant: Tenant) ->
         auth = tenant.auth(jti=str(number), extra="x" * 9_000)
         assert client.get("/any", auth=auth).status_code == 200
     remembered = client.app.state.guard.remembered  # type: ignore[attr-defined]
-    assert sum(size for _, size, _ in remembered.entries.values()) <= 10 * 2_048
-    assert remembered.entries
+    assert sum(size for _, size in remembered.limits.values()) <= 10 * 2_048
+    assert remembered.claims
 
 
 def test_claims_are_read_by_name_and_cannot_be_changed(

@@ -28,6 +28,7 @@ TYPES = {  # by token dialect; an absent type is ""
 }
 
 Json = dict[str, Any]
+shared_set = lru_cache(maxsize=256)(frozenset[str])  # one for all tokens with the same grants
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -38,39 +39,44 @@ class Claims(Mapping[str, Any]):
     each token has, with their types. All requests with the token share them, so they are read-only.
     """
 
-    __slots__ = ("raw", "scopes")
-    raw: Mapping[str, Any]
+    __slots__ = ("_raw", "scopes")
+    _raw: Json
     scopes: frozenset[str]
 
     def __getitem__(self, name: str) -> Any:
-        return self.raw[name]
+        return self._raw[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.raw)
+        return iter(self._raw)
 
     def __len__(self) -> int:
-        return len(self.raw)
+        return len(self._raw)
+
+    @property
+    def raw(self) -> Mapping[str, Any]:
+        """All claims, in a view: what requests share cannot be changed by it either."""
+        return MappingProxyType(self._raw)
 
     @property
     def sub(self) -> str:
         """The user, or the client itself (RFC 9068 5)."""
-        return str(self.raw["sub"])
+        return str(self._raw["sub"])
 
     @property
     def issuer(self) -> str:
         """The URL of the issuer."""
-        return str(self.raw["iss"])
+        return str(self._raw["iss"])
 
     @property
     def client_id(self) -> str | None:
         """The client: `azp`, Auth0's name, or `client_id`, that of RFC 9068."""
-        value: str | None = self.raw.get("azp", self.raw.get("client_id"))
+        value: str | None = self._raw.get("azp", self._raw.get("client_id"))
         return value
 
     @property
     def expires_at(self) -> int:
         """When the token expires, in seconds since 1970."""
-        return int(self.raw["exp"])
+        return int(self._raw["exp"])
 
 
 def parse(token: bytes) -> tuple[Json, Json]:
@@ -121,7 +127,7 @@ def to_claims(payload: Json, grants_claim: str) -> Claims:
         granted = granted.split(" ") if isinstance(granted, str) else None  # RFC 6749 3.3
     if not isinstance(granted, list) or not all(isinstance(grant, str) for grant in granted):
         raise Refused("claims", claim=grants_claim)
-    claims = Claims(MappingProxyType(payload), frozenset(filter(None, granted)))
+    claims = Claims(payload, shared_set(tuple(filter(None, granted))))
     if not isinstance(claims.client_id, str | None):
         raise Refused("claims", claim="azp" if "azp" in payload else "client_id")
     return claims
