@@ -174,8 +174,10 @@ class Keys(CacheAdapter):  # type: ignore[misc]
         return document
 
     def get(self, key: str) -> Json | None:
-        documents = [issuer.documents for issuer in self.issuers.values()]
-        return next((each[key] for each in documents if key in each), None)
+        for issuer in self.issuers.values():
+            if key in issuer.documents:
+                return issuer.documents[key]
+        return None
 
     async def fetch(self, url: str) -> Json:
         return self.get(url) or {}
