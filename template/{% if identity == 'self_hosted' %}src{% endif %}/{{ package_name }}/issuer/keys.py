@@ -37,7 +37,7 @@ class KeyRing:
 
     def __init__(self, secret: str | None) -> None:
         self.secrets = secret_bytes(secret)
-        self.opened: dict[str, RSAKey] = {}  # by PEM, since opening one takes milliseconds
+        self.opened: dict[str, RSAKey] = {}  # by id: a rewrap of the keys stops no process
         self.signing: RSAKey | None = None
         self.jwks: dict[str, Any] = {"keys": []}
         self.known = 0  # keys in the database, opened or not
@@ -50,15 +50,15 @@ class KeyRing:
         rows = connection.execute(query).all()
         good = [(row, key) for row in rows if (key := self.open(row.kid, row.private_pem))]
         self.known = len(rows)
-        self.opened = {row.private_pem: key for row, key in good}
+        self.opened = {row.kid: key for row, key in good}
         self.signing = next((key for row, key in reversed(good) if row.signs), None)
         self.jwks = {"keys": [public_jwk(key) for _, key in good]}
         return self.jwks
 
     def open(self, kid: str, pem: str) -> RSAKey | None:
         """The key, if one of our secrets encrypted it."""
-        if pem in self.opened:
-            return self.opened[pem]
+        if kid in self.opened:
+            return self.opened[kid]
         key = decrypted(pem, self.secrets)
         if key is None:
             log.warning("The signing key %s cannot be opened with ISSUER_KEY_SECRET", kid)
