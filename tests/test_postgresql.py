@@ -218,6 +218,12 @@ def test_a_database_that_goes_and_comes_back(
     assert seen == [{200, 503}, {200, 503}, {200}]
     refresh["refresh_token"] = api.log_in().json()["refresh_token"]
     assert {name: ask().status_code for name, ask in asking.items()} == good
+    with ThreadPoolExecutor(8) as threads:  # so that several connections are kept for reads
+        asked = [threads.submit(busy[0]) for _ in range(80)]
+    assert {each.result().status_code for each in asked} == {200}
+    postgresql.stop()
+    postgresql.start()
+    assert [busy[0]().status_code for _ in range(10)][1:] == [200] * 9  # one notices, at most
     log = (project / "log").read_text()
     assert "Traceback" not in log
     assert PASSWORD not in log

@@ -12,7 +12,7 @@ from uuid import UUID
 from fastapi import Depends, FastAPI, HTTPException
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import iter_route_contexts
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam
 from starlette.requests import HTTPConnection
 
 from ..auth import Claims, auth0
@@ -21,11 +21,10 @@ from .app import Issuer
 from .models import sessions, users
 from .roles import ADMINISTRATOR, Role
 from .sessions import live
-from .users import User, to_user
+from .users import SHOWN, User, to_user
 
 SIGNED_IN = (
-    select(users)
-    .join(sessions, sessions.c.user_id == users.c.id)
+    SHOWN.join(sessions, sessions.c.user_id == users.c.id)
     .where(users.c.sub == bindparam("sub"), sessions.c.id == bindparam("sid"))
     .where(users.c.active, live())
 )
