@@ -3,7 +3,7 @@
 import logging
 import time
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from fastapi import FastAPI, HTTPException
@@ -14,11 +14,13 @@ from . import sessions, users
 from .answers import Events, Tokens
 from .keys import KeyRing
 from .limits import Limits
-from .mail import LINKS, NOTES, Mail
 from .migrate import prepare
 from .passwords import Gate, floor, problem
 from .roles import scopes_of
 from .sessions import Verified
+
+if TYPE_CHECKING:
+    from .mail import Mail
 
 RELOAD = 60.0  # seconds after which a key that signs is looked up again
 NIST = 15  # SP 800-63B, 3.1.1.2: characters of a password without a second factor
@@ -43,6 +45,8 @@ class Issuer:
         self.events = Events()
         self.mail: Mail | None = None
         if settings.smtp_url and settings.mail_from:
+            from .mail import Mail  # a start without mail need not import what sends it
+
             self.mail = Mail(settings.smtp_url, settings.mail_from)
         self.loaded = 0.0
         self.lives = sessions.Lives(
@@ -133,8 +137,7 @@ class Issuer:
         """Deliver a one-time link; called after the answer. Without mail it is in the log."""
         link = f"{self.settings.link_url or self.settings.auth_issuer}#token={token}"
         if self.mail:
-            subject, text, end = LINKS[context]
-            await self.mail.send(email, subject, text, link, end)
+            await self.mail.link(email, context, link)
         elif self.delivers:
             log.disabled = False
             log.warning("%s link for %s: %s", context, email, link)
@@ -142,7 +145,7 @@ class Issuer:
     async def note(self, email: str, about: str) -> None:
         """Tell the owner of an account what somebody does with its address."""
         if self.mail:
-            await self.mail.send(email, *NOTES[about])
+            await self.mail.note(email, about)
 
     @property
     def delivers(self) -> bool:

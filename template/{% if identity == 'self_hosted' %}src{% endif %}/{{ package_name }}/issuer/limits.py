@@ -9,14 +9,17 @@ in 15 minutes. With REDIS_URL the counters are shared; without an answer each pr
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from functools import cached_property
 from hashlib import sha256
 from ipaddress import ip_address, ip_network
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from limits.aio.storage import MemoryStorage, RedisStorage, Storage
 from starlette.requests import HTTPConnection
 
 from .answers import limited
+
+if TYPE_CHECKING:
+    from limits.aio.storage import MemoryStorage, RedisStorage
 
 FREE = 5
 MANY = 100
@@ -25,7 +28,6 @@ MEMORY = 30 * 86_400  # how long failures of an account count, unless a login su
 MOST = 20_000  # counters of this process; it looks through all of them at each failure
 LONGEST = 60
 REDIS_PAUSE = 10.0
-T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
@@ -45,46 +47,50 @@ class Limits:
     """The counters of the application."""
 
     def __init__(self, redis_url: str | None) -> None:
-        self.own = MemoryStorage()
-        self.shared: Storage | None = None
+        self.shared: RedisStorage | None = None
         self.broken_until = 0.0
         if redis_url:
+            from limits.aio.storage import RedisStorage
             from redis.asyncio import ConnectionPool  # it takes URLs that `limits` does not
 
             wait = dict.fromkeys(("socket_timeout", "socket_connect_timeout"), 0.5)
             pool: Any = ConnectionPool.from_url(redis_url, **wait)
             self.shared = RedisStorage("async+redis://", False, "redispy", connection_pool=pool)
 
-    async def _ask(self, question: Callable[[Storage], Awaitable[T]]) -> T:
+    @cached_property
+    def own(self) -> "MemoryStorage":
+        """The counters of this process; a start, which counts nothing, is faster without them."""
+        from limits.aio.storage import MemoryStorage
+
+        return MemoryStorage()
+
+    async def _ask(self, question: str, key: str, *more: int) -> Any:
+        """Call a method of the shared counters, or of those of this process."""
         if self.shared and time.monotonic() > self.broken_until:
             try:
-                return await question(self.shared)
+                return await getattr(self.shared, question)(key, *more)
             except Exception as error:
                 self.broken_until = time.monotonic() + REDIS_PAUSE
                 log.warning("REDIS_URL does not answer; this process counts alone: %r", error)
-        return await question(self.own)
-
-    async def _refuse(self, key: str) -> NoReturn:
-        """Say when the counter is forgotten."""
-        raise limited(await self._ask(lambda store: store.get_expiry(key)) - time.time())
+        return await getattr(self.own, question)(key, *more)
 
     async def _count(self, key: str, seconds: int) -> int:
         if len(self.own.storage) > MOST:  # a flood of addresses: the oldest go
             for old in list(self.own.storage)[: MOST // 2]:
                 await self.own.clear(old)
-        return await self._ask(lambda store: store.incr(key, seconds))
+        return int(await self._ask("incr", key, seconds))
 
     async def _value(self, key: str) -> int:
-        return await self._ask(lambda store: store.get(key))
+        return int(await self._ask("get", key))
 
-    async def _clear(self, key: str) -> None:
-        await self._ask(lambda store: store.clear(key))
+    async def _refuse_from(self, most: int, key: str) -> None:
+        """429 until the counter is forgotten, if it has come so far."""
+        if await self._value(key) >= most:
+            raise limited(await self._ask("get_expiry", key) - time.time())
 
     async def check_network(self, purpose: str, network: str) -> None:
         """Refuse a network with too many failures."""
-        key = f"{purpose}|{network}"
-        if await self._value(key) >= MANY:
-            await self._refuse(key)
+        await self._refuse_from(MANY, f"{purpose}|{network}")
 
     async def network_failed(self, purpose: str, network: str) -> None:
         await self._count(f"{purpose}|{network}", WINDOW)
@@ -95,8 +101,7 @@ class Limits:
         """Refuse an account or network that has to wait; `known_network` asks the database."""
         account, pair = keys(email, network)
         await self.check_network("login", network)
-        if await self._value(f"{pair}|wait"):
-            await self._refuse(f"{pair}|wait")
+        await self._refuse_from(1, f"{pair}|wait")
         if await self._value(account) >= MANY and not await known_network():
             raise limited(WINDOW)
 
@@ -112,11 +117,11 @@ class Limits:
         """Forget the failures of the account from here; never those of the network."""
         account, pair = keys(email, network)
         for key in (account, pair, f"{pair}|wait"):
-            await self._clear(key)
+            await self._ask("clear", key)
 
     async def reopen(self, email: str) -> None:
         """Forget the failures from everywhere: the owner has shown up by a reset."""
-        await self._clear(keys(email, "")[0])
+        await self._ask("clear", keys(email, "")[0])
 
     async def mail(self, email: str) -> bool:
         """Whether one more mail may be sent: three an hour, one a minute."""

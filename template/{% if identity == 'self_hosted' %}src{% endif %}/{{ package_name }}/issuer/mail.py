@@ -53,6 +53,13 @@ class Mail:
             "start_tls": parts.scheme == "smtp+starttls",  # demanded, or never tried
         }
 
+    async def link(self, to: str, context: str, url: str) -> None:
+        subject, text, end = LINKS[context]
+        await self.send(to, subject, text, url, end)
+
+    async def note(self, to: str, about: str) -> None:
+        await self.send(to, *NOTES[about])
+
     async def send(self, to: str, subject: str, *paragraphs: str) -> None:
         """Send one mail. Nothing is raised; the log names the fault, neither address nor text."""
         message = EmailMessage(POLICY)

@@ -9,6 +9,7 @@ import asyncio
 import re
 import secrets
 import time
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -38,9 +39,11 @@ class Hasher:
     """Makes and verifies hashes; call it in a thread of the gate."""
 
     def __init__(self, memory: int | None = None) -> None:
-        own = Argon2Hasher(ROUNDS, memory or MEMORY, LANES)
-        self.scheme = PasswordHash((own, BcryptHasher()))
-        self.dummy = self.scheme.hash(secrets.token_hex())
+        memory = memory or MEMORY
+        self.scheme = PasswordHash((Argon2Hasher(ROUNDS, memory, LANES), BcryptHasher()))
+        salt, digest = (b64encode(secrets.token_bytes(size)).decode().strip("=") for size in (16, 32))
+        # Of no password. To verify it costs a hash, and to make it none.
+        self.dummy = f"$argon2id$v=19$m={memory},t={ROUNDS},p={LANES}${salt}${digest}"
 
     def hash(self, password: str) -> str:
         return self.scheme.hash(password)
