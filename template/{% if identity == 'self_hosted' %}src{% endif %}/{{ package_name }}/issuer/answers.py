@@ -80,22 +80,14 @@ class Events:
     def __init__(self) -> None:
         self.windows: dict[tuple[str, str], tuple[float, int]] = {}
 
-    def __call__(
-        self,
-        event: str,
-        *,
-        email: str | None = None,
-        sub: str | None = None,
-        network: str = "",
-        **fields: Any,
-    ) -> None:
+    def __call__(self, event: str, *, network: str = "", **fields: Any) -> None:
         if event in self.REFUSALS:
             suppressed = self._count(event, network)
             if suppressed is None:
                 return
             fields["suppressed"] = suppressed or None
         log.disabled = False  # also where a dictConfig has silenced all that it does not name
-        log.info("%s", event_line(event, email=email, sub=sub, network=network or None, **fields))
+        log.info("%s", event_line(event, network=network or None, **fields))
 
     def _count(self, event: str, network: str) -> int | None:
         """None if this one is left out, else how many were since the last line."""

@@ -1,25 +1,24 @@
 """What users do with their account: log out, see it, change it, end sessions."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter, BackgroundTasks, HTTPException, Request
+from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, select
 
 from . import links, sessions, users
 from .answers import limited
-from .app import Issuer
 from .current import CurrentUser, Token, session_id
-from .limits import network_of
 from .models import sessions as table
-from .routing import SHARED, FromIssuer, Incoming, Responses, checked_email, refused_value
-from .sessions import Verified
+from .routing import SHARED, Incoming, Responses, Visit, checked_email, refused_value
 from .users import User
 
 router = APIRouter(tags=["account"], **SHARED)
 ME = "/api/users/me"
-WRONG: Responses = {400: {"description": "The current password is wrong"}}
+WRONG = "The current password is wrong"
+REFUSED: Responses = {400: {"description": WRONG}}
 UNKNOWN: Responses = {404: {"description": "The user has no such session"}}
 
 
@@ -49,20 +48,20 @@ class SessionInfo(BaseModel):
     current: bool
 
 
-async def present(issuer: Issuer, request: Request, user: User, password: str) -> Verified:
-    """The user, if the password is theirs; the same limits as at login."""
-    verified = await issuer.verify(user.email, password, network_of(request))
+async def present(visit: Visit, user: User, password: str) -> Row[Any]:
+    """The row of the user, if the password is theirs; the same limits as at login."""
+    verified = await visit.issuer.verify(user.email, password, visit.network)
     if verified is None:
-        raise HTTPException(400, "The current password is wrong")
-    return verified
+        raise HTTPException(400, WRONG)
+    return verified.row
 
 
 @router.post("/auth/logout", status_code=204)
-async def logout(request: Request, claims: Token, issuer: FromIssuer) -> None:
+async def logout(claims: Token, visit: Visit) -> None:
     """End the session of the token; its refresh token is void at once."""
     sid = session_id(claims)
-    await issuer.database.write(lambda c: sessions.revoke(c, table.c.id == sid))
-    issuer.events("logout", sub=claims.sub, sid=sid, network=network_of(request))
+    await visit.database.write(lambda c: sessions.revoke(c, table.c.id == sid))
+    visit.event("logout", sub=claims.sub, sid=sid)
 
 
 @router.get(ME)
@@ -71,104 +70,90 @@ async def me(user: CurrentUser) -> User:
     return user
 
 
-@router.patch(ME, responses=WRONG)
-async def change_email(
-    request: Request,
-    body: NewEmail,
-    user: CurrentUser,
-    claims: Token,
-    issuer: FromIssuer,
-    later: BackgroundTasks,
-) -> User:
+@router.patch(ME, responses=REFUSED)
+async def change_email(body: NewEmail, user: CurrentUser, claims: Token, visit: Visit) -> User:
     """Change the address: by a link to the new one; without mail at once, unverified."""
     email = checked_email(body.email)
-    row, _ = await present(issuer, request, user, body.current_password)
-    if issuer.mail:
-        if not await issuer.limits.mail(user.email):
+    row = await present(visit, user, body.current_password)
+    if visit.issuer.mail:
+        if not await visit.limits.mail(user.email):
             raise limited(60)
-        later.add_task(ask_new_address, issuer, user, email)
+        visit.later(ask_new_address, visit, user, email)
         return user
     sid = session_id(claims)
-    changed = await issuer.database.transaction(
+    changed = await visit.database.transaction(
         lambda c: users.set_email(c, row, email, verified=False, keep=sid)
     )
     if changed is None:
         raise refused_value("email", "This address cannot be used")
-    issuer.events("email_changed", sub=user.sub, sid=sid, network=network_of(request))
+    visit.event("email_changed", sub=user.sub, sid=sid)
     return changed
 
 
-async def ask_new_address(issuer: Issuer, user: User, email: str) -> None:
+async def ask_new_address(visit: Visit, user: User, email: str) -> None:
     """Send a link to the new address, unless it is somebody's, and a note to the old one."""
 
     def link(connection: Connection) -> str | None:
-        if users.by_email(connection, email):
-            return None
-        return links.create(connection, user.id, user.email, "change", email)
+        taken = users.by_email(connection, email)
+        return None if taken else links.create(connection, user.id, user.email, "change", email)
 
-    await issuer.note(user.email, "changing")
-    if await issuer.limits.mail(email) and (token := await issuer.database.transaction(link)):
-        await issuer.send(email, "change", token)
+    await visit.issuer.note(user.email, "changing")
+    if await visit.limits.mail(email) and (token := await visit.database.transaction(link)):
+        await visit.issuer.send(email, "change", token)
 
 
-@router.post(f"{ME}/password", status_code=204, responses=WRONG)
+@router.post(f"{ME}/password", status_code=204, responses=REFUSED)
 async def change_password(
-    request: Request, body: NewPassword, user: CurrentUser, claims: Token, issuer: FromIssuer
+    body: NewPassword, user: CurrentUser, claims: Token, visit: Visit
 ) -> None:
     """Change the password; other sessions end."""
-    why = issuer.password_problem(body.new, user.email)
-    if why:
+    if why := visit.issuer.password_problem(body.new, user.email):
         raise refused_value("new", why)
-    row, _ = await present(issuer, request, user, body.current)
-    async with issuer.gate.enter():
-        hashed = await issuer.gate.hash(body.new)
+    row = await present(visit, user, body.current)
+    hashed = await visit.issuer.gate.hash(body.new)
     sid = session_id(claims)
-    if not await issuer.database.transaction(lambda c: users.set_password(c, row, hashed, sid)):
-        raise HTTPException(400, "The current password is wrong")
-    issuer.events("password_changed", sub=user.sub, sid=sid, network=network_of(request))
+    if not await visit.database.transaction(lambda c: users.set_password(c, row, hashed, sid)):
+        raise HTTPException(400, WRONG)
+    visit.event("password_changed", sub=user.sub, sid=sid)
 
 
 @router.get(f"{ME}/sessions")
-async def list_sessions(user: CurrentUser, claims: Token, issuer: FromIssuer) -> list[SessionInfo]:
+async def list_sessions(user: CurrentUser, claims: Token, visit: Visit) -> list[SessionInfo]:
     """The live logins of the user, the latest first."""
-    return await find(issuer, user, session_id(claims), None)
+    return await find(visit, user, session_id(claims))
 
 
 @router.get(ME + "/sessions/{session}", responses=UNKNOWN)
-async def get_session(
-    session: UUID, user: CurrentUser, claims: Token, issuer: FromIssuer
-) -> SessionInfo:
+async def get_session(session: UUID, user: CurrentUser, claims: Token, visit: Visit) -> SessionInfo:
     """One live login of the user."""
-    found = await find(issuer, user, session_id(claims), session)
+    found = await find(visit, user, session_id(claims), session)
     if not found:
-        raise HTTPException(404, "Not Found")
+        raise HTTPException(404)
     return found[0]
 
 
 @router.delete(f"{ME}/sessions", status_code=204)
-async def end_sessions(request: Request, user: CurrentUser, issuer: FromIssuer) -> None:
+async def end_sessions(user: CurrentUser, visit: Visit) -> None:
     """Log out everywhere, here too."""
-    await issuer.database.write(lambda c: sessions.revoke(c, table.c.user_id == user.id))
-    issuer.events("session_revoked", sub=user.sub, sid="all", network=network_of(request))
+    await visit.database.write(lambda c: sessions.revoke(c, table.c.user_id == user.id))
+    visit.event("session_revoked", sub=user.sub, sid="all")
 
 
 @router.delete(ME + "/sessions/{session}", status_code=204, responses=UNKNOWN)
-async def end_session(
-    request: Request, session: UUID, user: CurrentUser, issuer: FromIssuer
-) -> None:
+async def end_session(session: UUID, user: CurrentUser, visit: Visit) -> None:
     """Log out one place."""
     which = (table.c.user_id == user.id) & (table.c.id == session)
-    if not await issuer.database.write(lambda c: sessions.revoke(c, which)):
-        raise HTTPException(404, "Not Found")
-    issuer.events("session_revoked", sub=user.sub, sid=session, network=network_of(request))
+    if not await visit.database.write(lambda c: sessions.revoke(c, which)):
+        raise HTTPException(404)
+    visit.event("session_revoked", sub=user.sub, sid=session)
 
 
 async def find(
-    issuer: Issuer, user: User, current: UUID, session: UUID | None
+    visit: Visit, user: User, current: UUID, session: UUID | None = None
 ) -> list[SessionInfo]:
-    names = [name for name in SessionInfo.model_fields if name != "current"]
-    query = select(*(table.c[name] for name in names)).where(table.c.user_id == user.id)
-    query = query.where(sessions.live()).order_by(table.c.created_at.desc())
+    columns = (table.c[name] for name in SessionInfo.model_fields if name != "current")
+    query = select(*columns).where(table.c.user_id == user.id, sessions.live())
     query = query.where(table.c.id == session) if session else query
-    rows = await issuer.database.read(lambda c: c.execute(query).all())
+    query = query.order_by(table.c.created_at.desc())
+    rows = await visit.database.read(lambda c: c.execute(query).all())
     return [SessionInfo(current=row.id == current, **row._mapping) for row in rows]

@@ -41,7 +41,9 @@ class Hasher:
     def __init__(self, memory: int | None = None) -> None:
         memory = memory or MEMORY
         self.scheme = PasswordHash((Argon2Hasher(ROUNDS, memory, LANES), BcryptHasher()))
-        salt, digest = (b64encode(secrets.token_bytes(size)).decode().strip("=") for size in (16, 32))
+        salt, digest = (
+            b64encode(secrets.token_bytes(size)).decode().strip("=") for size in (16, 32)
+        )
         # Of no password. To verify it costs a hash, and to make it none.
         self.dummy = f"$argon2id$v=19$m={memory},t={ROUNDS},p={LANES}${salt}${digest}"
 
@@ -79,12 +81,13 @@ class Gate:
             self.inside -= 1
 
     async def hash(self, password: str) -> str:
-        """Hash a new password; call it inside the gate."""
+        """Hash a new password, as one of those whom the gate lets in."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.threads, self.hasher.hash, password)
+        async with self.enter():
+            return await loop.run_in_executor(self.threads, self.hasher.hash, password)
 
     async def verify(self, password: str, hashed: str | None) -> tuple[bool, str | None]:
-        """Verify a password; one that no rule allows is wrong, and not hashed at its length."""
+        """Verify a password, inside the gate; what no rule allows is not hashed at its length."""
         loop = asyncio.get_running_loop()
         fits = len(password.encode(errors="replace")) <= MAX_BYTES
         password, hashed = (password, hashed) if fits else ("", None)
@@ -142,6 +145,13 @@ def near(text: str, name: str) -> bool:
     """The name, or its parts and little else."""
     parts = [name, name.partition("@")[0], re.sub(r"[^a-z0-9]", "", name)]
     return any(len(part) >= 4 and part in text and len(text) - len(part) < 8 for part in parts)
+
+
+def imported(hashed: str) -> str:
+    """A hash that can be verified (ValueError)."""
+    if not supported(hashed):
+        raise ValueError("this kind of password hash is not supported (bcrypt, Argon2 are)")
+    return hashed
 
 
 def supported(hashed: str) -> bool:

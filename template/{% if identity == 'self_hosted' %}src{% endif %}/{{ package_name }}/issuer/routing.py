@@ -1,31 +1,46 @@
-"""What the issuer's routes have in common: the issuer, strict bodies, answers that echo nothing."""
+"""What the issuer's routes have in common: the visit, strict bodies, answers that echo nothing."""
 
 from collections.abc import Callable, Coroutine
 from ipaddress import ip_address
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-from fastapi import Depends, HTTPException, Request
+from fastapi import BackgroundTasks, Depends, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict
 
+from ..units import Database
 from . import users
 from .answers import OAuthError
 from .app import Issuer
+from .limits import Limits, network_of
 
+T = TypeVar("T")
 Responses = dict[int | str, dict[str, Any]]  # for OpenAPI
-MAX_BODY = 16_384  # bytes, counted while they are read
 HSTS = {"Strict-Transport-Security": "max-age=31536000"}
 
 
-async def issuer_of(request: Request) -> Issuer:
-    """The issuer of the application; a `def` dependency would cost a thread."""
-    issuer: Issuer = request.app.state.issuer
-    return issuer
+class Visitor:
+    """A request as the issuer sees it: where it is from, and what is done after the answer."""
+
+    def __init__(self, request: Request, tasks: BackgroundTasks) -> None:
+        self.issuer: Issuer = request.app.state.issuer
+        self.database: Database = self.issuer.database
+        self.limits: Limits = self.issuer.limits
+        self.network, self.client = network_of(request), request.headers.get("user-agent", "")
+        self.later = tasks.add_task
+
+    def event(self, event: str, **fields: Any) -> None:
+        self.issuer.events(event, network=self.network, **fields)
 
 
-FromIssuer = Annotated[Issuer, Depends(issuer_of)]
+async def visitor(request: Request, tasks: BackgroundTasks) -> Visitor:
+    """The class itself, like any `def` dependency, would cost a thread."""
+    return Visitor(request, tasks)
+
+
+Visit = Annotated[Visitor, Depends(visitor)]
 
 
 class Incoming(BaseModel):
@@ -64,7 +79,7 @@ class IssuerRoute(APIRoute):
 LATER = {"description": "Not now: Retry-After says when"}
 SHARED: dict[str, Any] = {  # by the routers of the issuer
     "route_class": IssuerRoute,
-    "max_body_size": MAX_BODY,
+    "max_body_size": 16_384,  # counted while it is read
     "responses": {429: LATER, 503: LATER},
 }
 
@@ -101,5 +116,4 @@ async def new_hash(issuer: Issuer, password: str, email: str) -> str:
     """The hash of a new password, which may be refused."""
     if why := issuer.password_problem(password, email):
         raise refused_value("password", why)
-    async with issuer.gate.enter():
-        return await issuer.gate.hash(password)
+    return await issuer.gate.hash(password)

@@ -6,18 +6,28 @@ from urllib.parse import parse_qsl
 from fastapi import APIRouter, Depends, Request, Response
 
 from . import sessions, users
-from .answers import NO_STORE, OAuthError, Tokens, unauthorized
-from .app import Issuer
-from .limits import network_of
+from .answers import OAuthError, Tokens, unauthorized
 from .roles import scopes_of
-from .routing import SHARED, FromIssuer, Incoming, Responses
+from .routing import SHARED, Incoming, Responses, Visit
 from .sessions import Granted, Verified
 
 router = APIRouter(tags=["public"], **SHARED)
 FORM = "application/x-www-form-urlencoded"
 WRONG = "Incorrect e-mail or password"
+BAD = "The refresh token is not good"
 MALFORMED: Responses = {400: {"description": "RFC 6749 5.2"}}
-PUBLISHED = {"Cache-Control": "public, max-age=300"}
+
+
+def cached(policy: str) -> Any:
+    """A dependency that says how long an answer is good for others."""
+
+    async def add(response: Response) -> None:
+        response.headers["Cache-Control"] = policy
+
+    return Depends(add)
+
+
+SECRET, PUBLISHED = cached("no-store"), cached("public, max-age=300")
 
 
 class Login(Incoming):
@@ -33,10 +43,10 @@ class RefreshToken(Incoming):
     refresh_token: str
 
 
-def form_of(*fields: str, required: tuple[str, ...]) -> dict[str, Any]:
-    """The OpenAPI description of a form that is read by hand."""
+def form_of(*fields: str) -> dict[str, Any]:
+    """The OpenAPI description of a form that is read by hand; its first field is required."""
     properties = {field: {"type": "string", "minLength": 1} for field in fields}
-    schema = {"type": "object", "properties": properties, "required": list(required)}
+    schema = {"type": "object", "properties": properties, "required": [fields[0]]}
     return {"requestBody": {"required": True, "content": {FORM: {"schema": schema}}}}
 
 
@@ -58,25 +68,29 @@ async def read_form(request: Request) -> dict[str, str]:
 Form = Annotated[dict[str, str], Depends(read_form)]
 
 
-async def log_in(
-    issuer: Issuer, request: Request, email: str, password: str, scope: str = ""
-) -> Tokens | None:
+def needed(form: dict[str, str], name: str) -> str:
+    """A parameter that must be there."""
+    if name not in form:
+        raise OAuthError("invalid_request")
+    return form[name]
+
+
+async def log_in(visit: Visit, email: str, password: str, scope: str = "") -> Tokens | None:
     """Open a session for the right password; None for all that is wrong."""
-    network = network_of(request)
+    issuer = visit.issuer
     try:
         email = users.normal_email(email)
     except ValueError:
         email = ascii(email.strip().lower())[:254]  # limited like any other, and known to nobody
-    client = request.headers.get("user-agent", "")
 
     async def once() -> tuple[Verified | None, Granted | None]:
-        verified = await issuer.verify(email, password, network)
+        verified = await issuer.verify(email, password, visit.network)
         if verified is None:
             return None, None
         if not set(scope.split()) <= scopes_of(verified.row.role):
             raise OAuthError("invalid_scope")
-        return verified, await issuer.database.transaction(
-            lambda c: sessions.open_session(c, verified, network, client, issuer.lives)
+        return verified, await visit.database.transaction(
+            lambda c: sessions.open_session(c, verified, visit.network, visit.client, issuer.lives)
         )
 
     verified, granted = await once()
@@ -84,105 +98,85 @@ async def log_in(
         verified, granted = await once()
     if verified is None or granted is None:
         return None
-    issuer.events("login", sub=granted.sub, network=network, sid=granted.sid)
+    visit.event("login", sub=granted.sub, sid=granted.sid)
     if verified.better:
-        issuer.events("password_rehashed", sub=granted.sub, network=network)
+        visit.event("password_rehashed", sub=granted.sub)
     return await issuer.tokens(granted)
 
 
-async def refresh(issuer: Issuer, request: Request, token: str) -> Tokens | None:
+async def refresh(visit: Visit, token: str) -> Tokens | None:
     """Swap a refresh token; None for all that is wrong."""
-    network = network_of(request)
-    await issuer.limits.check_network("refresh", network)
+    await visit.limits.check_network("refresh", visit.network)
+    lives = visit.issuer.lives
     try:
-        granted = await issuer.database.write(lambda c: sessions.refresh(c, token, issuer.lives))
+        granted = await visit.database.write(lambda c: sessions.refresh(c, token, lives))
     except sessions.Reused as reused:
-        issuer.events("refresh_reused", sub=reused.sub, sid=reused.sid, network=network)
+        visit.event("refresh_reused", sub=reused.sub, sid=reused.sid)
         granted = None
     if granted is None:
-        await issuer.limits.network_failed("refresh", network)
+        await visit.limits.network_failed("refresh", visit.network)
         return None
-    issuer.events("refresh", sub=granted.sub, sid=granted.sid, network=network)
-    return await issuer.tokens(granted)
+    visit.event("refresh", sub=granted.sub, sid=granted.sid)
+    return await visit.issuer.tokens(granted)
 
 
 @router.post(
     "/auth/token",
-    openapi_extra=form_of(
-        "grant_type", "username", "password", "refresh_token", "scope", required=("grant_type",)
-    ),
+    dependencies=[SECRET],
+    openapi_extra=form_of("grant_type", "username", "password", "refresh_token", "scope"),
     responses=MALFORMED,
 )
-async def token(request: Request, response: Response, form: Form, issuer: FromIssuer) -> Tokens:
+async def token(form: Form, visit: Visit) -> Tokens:
     """Exchange a password (if PASSWORD_GRANT is on) or a refresh token for tokens (RFC 6749)."""
-    response.headers.update(NO_STORE)
-    grant = form.get("grant_type")
-    if grant is None:
-        raise OAuthError("invalid_request")
-    if grant not in issuer.settings.grant_types:
+    grant = needed(form, "grant_type")
+    if grant not in visit.issuer.settings.grant_types:
         raise OAuthError("unsupported_grant_type")
-    needed = ("username", "password") if grant == "password" else ("refresh_token",)
-    values = [form.get(name) for name in needed]
-    known = [value for value in values if value is not None]
-    if len(known) != len(needed):
-        raise OAuthError("invalid_request")
     if grant == "password":
-        tokens = await log_in(issuer, request, known[0], known[1], form.get("scope", ""))
+        email, password = needed(form, "username"), needed(form, "password")
+        tokens = await log_in(visit, email, password, form.get("scope", ""))
     else:
-        tokens = await refresh(issuer, request, known[0])
+        tokens = await refresh(visit, needed(form, "refresh_token"))
     if tokens is None:
         raise OAuthError("invalid_grant")
     return tokens
 
 
-@router.post("/auth/login", responses={401: {"description": WRONG}})
-async def login(request: Request, response: Response, body: Login, issuer: FromIssuer) -> Tokens:
+@router.post("/auth/login", dependencies=[SECRET], responses={401: {"description": WRONG}})
+async def login(body: Login, visit: Visit) -> Tokens:
     """Log in, in JSON."""
-    response.headers.update(NO_STORE)
-    tokens = await log_in(issuer, request, body.email, body.password)
+    tokens = await log_in(visit, body.email, body.password)
     if tokens is None:
         raise unauthorized(WRONG)
     return tokens
 
 
-@router.post("/auth/refresh", responses={401: {"description": "The refresh token is not good"}})
-async def refresh_tokens(
-    request: Request, response: Response, body: RefreshToken, issuer: FromIssuer
-) -> Tokens:
+@router.post("/auth/refresh", dependencies=[SECRET], responses={401: {"description": BAD}})
+async def refresh_tokens(body: RefreshToken, visit: Visit) -> Tokens:
     """Swap a refresh token for new tokens, in JSON."""
-    response.headers.update(NO_STORE)
-    tokens = await refresh(issuer, request, body.refresh_token)
+    tokens = await refresh(visit, body.refresh_token)
     if tokens is None:
-        raise unauthorized("The refresh token is not good: log in again")
+        raise unauthorized(f"{BAD}: log in again")
     return tokens
 
 
-@router.post(
-    "/auth/revoke",
-    openapi_extra=form_of("token", "token_type_hint", required=("token",)),
-    responses=MALFORMED,
-)
-async def revoke(request: Request, form: Form, issuer: FromIssuer) -> None:
+@router.post("/auth/revoke", openapi_extra=form_of("token", "token_type_hint"), responses=MALFORMED)
+async def revoke(form: Form, visit: Visit) -> None:
     """End the session of a refresh token (RFC 7009); an unknown token is as good as revoked."""
-    value = form.get("token")
-    if value is None:
-        raise OAuthError("invalid_request")
+    value = needed(form, "token")
     if value.count(".") == 2:
         raise OAuthError("unsupported_token_type")
-    row = await issuer.database.write(lambda c: sessions.revoke_token(c, value))
+    row = await visit.database.write(lambda c: sessions.revoke_token(c, value))
     if row is not None:
-        issuer.events("session_revoked", sub=row.sub, sid=row.id, network=network_of(request))
+        visit.event("session_revoked", sub=row.sub, sid=row.id)
 
 
-@router.get("/.well-known/openid-configuration")
-async def metadata(response: Response, issuer: FromIssuer) -> dict[str, Any]:
+@router.get("/.well-known/openid-configuration", dependencies=[PUBLISHED])
+async def metadata(visit: Visit) -> dict[str, Any]:
     """The metadata of this issuer (OpenID Connect Discovery)."""
-    response.headers.update(PUBLISHED)
-    return issuer.metadata()
+    return visit.issuer.metadata()
 
 
-@router.get("/.well-known/jwks.json")
-async def jwks(response: Response, issuer: FromIssuer) -> dict[str, Any]:
+@router.get("/.well-known/jwks.json", dependencies=[PUBLISHED])
+async def jwks(visit: Visit) -> dict[str, Any]:
     """The public signing keys (RFC 7517), the next one too."""
-    response.headers.update(PUBLISHED)
-    return await issuer.jwks()
+    return await visit.issuer.jwks()

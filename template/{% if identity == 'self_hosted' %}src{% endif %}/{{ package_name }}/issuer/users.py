@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import idna
+from fastapi import HTTPException
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Connection, Row, delete, exists, insert, select, update
 from sqlalchemy.exc import IntegrityError, NoResultFound
@@ -40,8 +41,11 @@ class User(BaseModel):
 SHOWN = select(*(users.c[name] for name in User.model_fields))
 
 
-class Conflict(Exception):
+class Conflict(HTTPException):
     """The change cannot be made; the text says why."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(409, why)
 
 
 def normal_email(text: str) -> str:
@@ -57,11 +61,6 @@ def normal_email(text: str) -> str:
     if len(email) > 254 or len(local) > 64:
         raise ValueError("This e-mail address is too long")
     return email
-
-
-def known_role(role: str) -> str:
-    """A role of roles.py (ValueError)."""
-    return roles.Role(role).value
 
 
 def to_user(row: Row[Any]) -> User:
@@ -85,6 +84,14 @@ def create(connection: Connection, email: str, role: str = roles.DEFAULT, **more
         raise Conflict("The e-mail address is taken") from None
 
 
+def create_with_link(
+    connection: Connection, email: str, context: links.Context, **more: Any
+) -> tuple[User, str]:
+    """Add a user; also return the token of a link for them."""
+    user = create(connection, email, **more)
+    return user, links.create(connection, user.id, email, context)
+
+
 def page(connection: Connection, after: UUID | None, limit: int) -> list[User]:
     """The next users in the order of their ids."""
     query = SHOWN.where(users.c.id > after) if after else SHOWN
@@ -93,11 +100,9 @@ def page(connection: Connection, after: UUID | None, limit: int) -> list[User]:
 
 def change(
     connection: Connection, user_id: UUID, *, role: str | None = None, active: bool | None = None
-) -> User | None:
+) -> User:
     """Change role or activity; either ends the sessions of the user at once."""
     row = _locked(connection, user_id)
-    if row is None:
-        return None
     role, active = role or row.role, row.active if active is None else active
     if role != roles.ADMINISTRATOR or not active:
         _keep_one(connection, row)
@@ -111,11 +116,9 @@ def change(
     return to_user(result)
 
 
-def remove(connection: Connection, user_id: UUID) -> User | None:
+def remove(connection: Connection, user_id: UUID) -> User:
     """Delete a user, and what your tables keep of them (roles.on_user_deleted)."""
     row = _locked(connection, user_id)
-    if row is None:
-        return None
     _keep_one(connection, row)
     roles.on_user_deleted(connection, row.sub)
     connection.execute(delete(users).where(users.c.id == user_id))
@@ -123,7 +126,7 @@ def remove(connection: Connection, user_id: UUID) -> User | None:
 
 
 def set_password(
-    connection: Connection, row: Row[Any], password_hash: str, keep: UUID | None = None
+    connection: Connection, row: Row[Any], hashed: str, keep: UUID | None = None, **more: Any
 ) -> bool:
     """Replace the verified password; ends all sessions but `keep`, and voids all links.
 
@@ -131,7 +134,7 @@ def set_password(
     """
     same = users.c.password_hash.is_not_distinct_from(row.password_hash)
     changed = update(users).where(users.c.id == row.id, same, users.c.active)
-    if connection.execute(changed.values(password_hash=password_hash)).rowcount != 1:
+    if connection.execute(changed.values(password_hash=hashed, **more)).rowcount != 1:
         return False
     _end_others(connection, row.id, keep)
     return True
@@ -151,21 +154,16 @@ def set_email(
     return to_user(result)
 
 
-def mark_verified(connection: Connection, user_id: UUID) -> None:
-    """The user has read what was sent to the address."""
-    connection.execute(update(users).where(users.c.id == user_id).values(email_verified=True))
-
-
 def confirm(connection: Connection, row: Row[Any], password_hash: str | None = None) -> None:
     """The owner of the address has shown up: what was set before by a stranger is void.
 
     Whoever registers another's address in advance would otherwise keep password and sessions. The
     owner's password, if there is one, takes the place of the stranger's.
     """
-    mark_verified(connection, row.id)
-    if not row.email_verified or password_hash:
-        this = update(users).where(users.c.id == row.id)
-        connection.execute(this.values(password_hash=password_hash))
+    void = password_hash is not None or not row.email_verified
+    values = {"email_verified": True} | ({"password_hash": password_hash} if void else {})
+    connection.execute(update(users).where(users.c.id == row.id).values(values))
+    if void:
         _end_others(connection, row.id, None)
 
 
@@ -179,12 +177,15 @@ def administrators() -> Any:
     return users.c.active & (users.c.role == roles.ADMINISTRATOR)
 
 
-def _locked(connection: Connection, user_id: UUID) -> Row[Any] | None:
-    """Lock the active administrators, in one order, and the user."""
+def _locked(connection: Connection, user_id: UUID) -> Row[Any]:
+    """Lock the active administrators, in one order, and the user; 404 if there is none."""
     query = select(users.c.id).where(administrators()).order_by(users.c.id)
     connection.execute(query.with_for_update()).all()
     one = select(users).where(users.c.id == user_id).with_for_update()
-    return connection.execute(one).one_or_none()
+    row = connection.execute(one).one_or_none()
+    if row is None:
+        raise HTTPException(404)
+    return row
 
 
 def _keep_one(connection: Connection, row: Row[Any]) -> None:
