@@ -276,8 +276,17 @@ def test_the_demo_takes_the_settings_and_the_routes_of_the_project(
         assert token_of(lines) == token
 
 
+@pytest.fixture(scope="module", params=[None, SELF_HOSTED], ids=["auth0", "own"])
+def either(
+    request: pytest.FixtureRequest, plain_template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A project with each identity."""
+    return render(plain_template, tmp_path_factory.mktemp("either") / "project", request.param)
+
+
 @pytest.mark.parametrize("port", ["0", "65536", "99999", "-1", "http"])
-def test_the_demo_refuses_what_is_no_port(project: Path, port: str) -> None:
+def test_the_demo_refuses_what_is_no_port(either: Path, port: str) -> None:
+    project = either
     command = [sys.executable, "scripts/demo.py", "--port", port]
     done = run(command, project, {"PYTHONPATH": str(project / "src")})
     assert done.returncode == 2
@@ -285,13 +294,35 @@ def test_the_demo_refuses_what_is_no_port(project: Path, port: str) -> None:
     assert "Traceback" not in done.stdout
 
 
-def test_the_demo_names_a_port_that_is_taken(project: Path) -> None:
+def test_the_demo_names_a_port_that_is_taken(either: Path) -> None:
+    project = either
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         command = [sys.executable, "scripts/demo.py", "--port", str(port)]
         done = run(command, project, {"PYTHONPATH": str(project / "src")})
     assert done.returncode == 1
     assert f"Port {port}" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_the_demo_of_an_issuer_takes_the_settings_of_the_project_but_reaches_nothing(
+    plain_template: Path, tmp_path: Path
+) -> None:
+    project = render(plain_template, tmp_path / "project", SELF_HOSTED)
+    settings = project / "src/my_api/settings.py"
+    settings.write_text(settings.read_text() + "    page_size: int\n")
+    (project / ".env").write_text("PAGE_SIZE=20\nCORS_ORIGINS=https://app.example.com\n")
+    port = free_port()
+    elsewhere = dict.fromkeys(("SMTP_URL", "REDIS_URL", "DATABASE_URL", "ISSUER_KEY_SECRET"), "no")
+    with demo(project, port, ENVIRONMENT="production", **elsewhere) as lines:
+        url, origin = f"http://127.0.0.1:{port}", {"Origin": "https://app.example.com"}
+        answer = httpx.get(f"{url}/api/public", headers=origin)
+        assert answer.headers["Access-Control-Allow-Origin"] == origin["Origin"]
+        assert call(f"{url}/api/users/me", token_of(lines)) == 200
+    command = [sys.executable, "scripts/demo.py", "--port", str(free_port())]
+    values = {"PYTHONPATH": str(project / "src"), "PAGE_SIZE": "many"}
+    done = run(command, project, values)
+    assert (done.returncode, "PAGE_SIZE" in done.stdout) == (2, True)
     assert "Traceback" not in done.stdout
 
 
