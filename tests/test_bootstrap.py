@@ -117,7 +117,7 @@ def test_at_a_terminal_the_questions_are_asked(
         ("the Identifier of the API", ""),
         ("Domain", CLEAR + EXAMPLE["auth0_domain"]),
         ("example resource", CLEAR + "orders"),
-        ("What in the access token", DOWN),
+        ("Which claim of the access token", DOWN),
     ]
     for question, keys in answers:
         terminal.expect_exact(question)

@@ -35,14 +35,14 @@ NAMES = [
 ]
 REST = [
     typed("example resource", "messages", "Messages", "use up to 20 of a-z, 0-9, _"),
-    Step("What in the access token", ""),
+    Step("Which claim of the access token", ""),
 ]
 STEPS = {
     "automatic": [
         *NAMES,
         Step("How would you like to create the Auth0 API resource?", ""),
         typed(
-            "the new Auth0 API gets",
+            "the new Auth0 API;",
             EXAMPLE["auth0_audience"],
             "my api",
             "remove spaces, quotes, commas",

@@ -38,7 +38,7 @@ QUESTIONS = [
     # Renamed: the new question reads the old answer.
     (r"^description:$", "summary:"),
     (
-        r"^  default: An API protected by Auth0$",
+        r"^  default: .*'An API protected by Auth0'.*$",
         "  default: \"{{ description | default('An API protected by Auth0') }}\"",
     ),
     (r"if description \|", "if summary |"),

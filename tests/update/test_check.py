@@ -188,7 +188,7 @@ def test_what_the_template_owns_and_was_moved_is_named(
     commit(clean)
     done = check(clean)
     assert [line.strip() for line in done.stdout.splitlines()[1:]] == places
-    assert ("move it back" in done.stdout) == bool(places)
+    assert ("move them back" in done.stdout) == bool(places)
     assert done.returncode == bool(places)
 
 

@@ -88,7 +88,7 @@ def test_a_plain_folder_says_what_to_do_and_that_works(
     plain_template: Path, line: Path, tmp_path: Path
 ) -> None:
     done = copier_command(tmp_path, "copy", *DATA, plain_template, "project")
-    assert f"{plain_template} is no git repository" in done.stdout
+    assert f"{plain_template} is not a git repository" in done.stdout
     command = next(line for line in done.stdout.splitlines() if "copier copy --overwrite" in line)
     folder = tmp_path / "project"
     put_into_git(folder)
@@ -100,7 +100,7 @@ def test_a_plain_folder_says_what_to_do_and_that_works(
     words = [str(line) if word == "ADDRESS" else word for word in command.split()[1:]]
     done = copier_command(folder, *words, "--defaults", "-r", WORKING)
     assert done.returncode == 0, done.stdout
-    assert "is no git repository" not in done.stdout
+    assert "is not a git repository" not in done.stdout
     assert stored(folder, "_commit") == WORKING
     commit(folder)
     done = copier_command(folder, "update", "--defaults")

@@ -1,4 +1,4 @@
-"""The application as an object, for `fastapi dev` and `fastapi run`; servers call the factory."""
+"""The application object for `fastapi dev` and `fastapi run`; servers call the factory."""
 
 from .main import create_app
 

@@ -1,4 +1,4 @@
-"""GET /healthz and GET /readyz, for the platform that runs this API. Neither needs a token."""
+"""Probes for the platform that runs this API: GET /healthz and GET /readyz, without a token."""
 
 from fastapi import APIRouter, Request, Response, status
 from pydantic import BaseModel
@@ -9,20 +9,20 @@ router = APIRouter(tags=["public"])
 
 
 class Health(BaseModel):
-    """What the probe found."""
+    """The result of a probe."""
 
     status: str
 
 
 @router.get("/healthz")
 async def healthz() -> Health:
-    """The process is alive."""
+    """Report that the process is alive."""
     return Health(status="alive")
 
 
 @router.get("/readyz", responses={503: {"model": Health, "description": "No signing keys yet"}})
 async def readyz(request: Request, response: Response) -> Health:
-    """The settings are good and the tenant's signing keys are at hand."""
+    """Report whether the signing keys are loaded, so that tokens can be verified."""
     guard: Guard = request.app.state.guard
     if guard.ready():
         return Health(status="ready")

@@ -1,4 +1,4 @@
-"""The routes: each module here is included by its `router`; a new one needs no edit of this.
+"""Discovers the routes: includes the `router` of each module here, so that new ones just work.
 
 A module whose name begins with an underscore is left out.
 """
@@ -10,7 +10,7 @@ from fastapi import APIRouter, FastAPI
 
 
 def include_all(app: FastAPI) -> None:
-    """Include the `router` of each module of this folder, in the order of their names."""
+    """Include the `router` of each module in this folder, in the order of their names."""
     for name in sorted(module.name for module in pkgutil.iter_modules(__path__)):
         if not name.startswith("_"):
             module = import_module(f"{__name__}.{name}")

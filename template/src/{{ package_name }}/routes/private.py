@@ -1,4 +1,4 @@
-"""What the holder of any valid token of this API may call, whatever its scopes."""
+"""Routes for any valid token of this API, whatever its scopes."""
 
 from typing import Annotated
 
@@ -13,13 +13,13 @@ AnyToken = Annotated[Claims, Depends(auth0.require_auth())]
 
 
 class Subject(BaseModel):
-    """Whose token it is."""
+    """The subject of a token."""
 
     sub: str
 
 
 class Profile(Subject):
-    """What the token says of its holder."""
+    """The caller, as the token describes them."""
 
     scope: str
     issuer: str
@@ -33,17 +33,17 @@ class Notice(BaseModel):
 
 @router.get("/private")
 async def private(claims: AnyToken) -> Subject:
-    """Any valid token; answers whose it is."""
+    """Return the caller's subject; requires any valid token."""
     return Subject(sub=claims["sub"])
 
 
 @router.get("/protected", dependencies=[Depends(auth0.require_auth())])
 async def protected() -> Notice:
-    """Any valid token; the claims are not used."""
+    """Return a fixed message; requires any valid token."""
     return Notice(message="Your token is valid.")
 
 
 @router.get("/profile")
 async def profile(claims: AnyToken) -> Profile:
-    """Any valid token; answers what it says of its holder."""
+    """Return what the token says about the caller; requires any valid token."""
     return Profile(sub=claims.sub, scope=" ".join(sorted(claims.scopes)), issuer=claims.issuer)

@@ -1,4 +1,4 @@
-"""What anybody may call, without a token."""
+"""Routes that anybody may call, without a token."""
 
 from fastapi import APIRouter
 from pydantic import BaseModel
@@ -14,5 +14,5 @@ class Message(BaseModel):
 
 @router.get("/public")
 async def public() -> Message:
-    """Open to everybody."""
+    """Return a fixed message; requires no token."""
     return Message(message="No token needed.")
