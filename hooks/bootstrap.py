@@ -1,4 +1,4 @@
-"""The commands of a clone, from nothing but Python 3.11, pip and git; they bring uv themselves.
+"""The commands of a clone. They need only Python 3.11, pip and git, and install uv themselves.
 
     python3 hooks/bootstrap.py new DESTINATION [options of fastapi-auth0-template new]
     python3 hooks/bootstrap.py test [options of pytest]
@@ -8,14 +8,14 @@
 
 `new` asks the questions and leaves a project that is synced and green. Without a terminal, or with
 --defaults, it takes example-answers.yml. `test` runs all tests of this repository. `check`
-formats the code, then looks for lint, wrong types, misspellings and unsafe workflows. `run` runs a
+formats the code, then looks for lint, type errors, misspellings and unsafe workflows. `run` runs a
 Python file, such as a benchmark. These four use the packages of requirements-dev.txt, installed in
-.venv. `lock` writes that file from the dependency groups in pyproject.toml, and then the exact
-dependencies of the tool there; `lock --upgrade` takes the newest releases.
+.venv. `lock` writes that file from the dependency groups in pyproject.toml, and then the tool's
+exact dependencies there; `lock --upgrade` takes the newest releases.
 
-Standard library only, and no syntax newer than Python 3.7: an old Python has to reach the message
-that it is too old. Exit codes: those of `new`, of pytest, of the file; 3 when a tool or
-the network is missing; 130 after Ctrl-C.
+Standard library only, and no syntax newer than Python 3.7: an old Python has to get far enough to
+say that it is too old. Exit codes: those of `new`, of pytest, of the file; 3 if a tool or the
+network is missing; 130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ CHECKS = [  # tests/test_repository.py runs them as well
 
 
 class MissingError(Exception):
-    """A tool or the network is missing; the text says which, and what to do."""
+    """A tool or the network is missing; the message says which, and what to do."""
 
 
 def main(args: list[str]) -> int:
@@ -59,7 +59,7 @@ def main(args: list[str]) -> int:
     if command not in ("new", "test", "check", "run", "lock"):
         print(__doc__)
         return 0 if command in ("-h", "--help") else 2
-    # As pip does: where a firewall signs TLS anew, only the system knows whom to trust.
+    # As pip does: behind a firewall that re-signs TLS, only the system knows whom to trust.
     os.environ.setdefault("UV_SYSTEM_CERTS", "1")
     try:
         if sys.version_info < (3, 11):
@@ -76,7 +76,7 @@ def main(args: list[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return MISSING
     except KeyboardInterrupt:
-        print("\nstopped: the same command goes on from here", file=sys.stderr)
+        print("\nstopped: the same command continues from here", file=sys.stderr)
         return INTERRUPTED
     if command == "check":
         return check(python.parent)
@@ -84,20 +84,20 @@ def main(args: list[str]) -> int:
 
 
 def python_arguments(command: str, rest: list[str]) -> list[str]:
-    """What Python is to run for a command of this script."""
+    """Return what Python has to run for a command of this script."""
     if command == "run":
         return rest
     if command == "test":
         return ["-m", "pytest", "-n", "auto", *rest]  # tests/conftest.py schedules
     answers: list[str] = []
     if "--defaults" in rest or not sys.stdin.isatty():
-        # Before the user's own options, which win.
+        # The user's own options come later, and win.
         answers = ["--defaults", "--data-file", str(ROOT / "example-answers.yml")]
     return ["-P", "-c", TOOL, "new", *answers, *rest]
 
 
 def check(tools: Path) -> int:
-    """Mend what can be mended, then run each check; return 1 when one found something."""
+    """Fix what can be fixed, then run each check; return 1 if any found something."""
     for name, *options in FIXES:
         subprocess.run([str(tools / name), *options], cwd=str(ROOT))
     failed = []
@@ -110,7 +110,7 @@ def check(tools: Path) -> int:
 
 
 def find_uv() -> str | None:
-    """The uv on PATH, or the one that an earlier run brought, unless it is too old."""
+    """Return uv from PATH or from an earlier run, unless it is too old."""
     for uv in (shutil.which("uv"), shutil.which("uv", path=str(own_tools() / "bin"))):
         if uv and uv_version(uv) >= OLDEST_UV:
             return uv
@@ -118,7 +118,7 @@ def find_uv() -> str | None:
 
 
 def uv_version(uv: str) -> tuple[int, ...]:
-    """The version of an executable, (0,) when it does not tell one."""
+    """Return the version of an executable, or (0,) if it does not tell."""
     try:
         done = subprocess.run([uv, "--version"], stdout=subprocess.PIPE, text=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
@@ -132,13 +132,13 @@ def own_tools() -> Path:
 
 
 def install_uv() -> str:
-    """Bring uv into the clone, and return its path.
+    """Install uv into the clone, and return its path.
 
-    pip installs into a folder of its own (--target): that works where the system's Python refuses
-    `pip install` (PEP 668) and where the venv module is not installed.
+    pip installs into a folder of its own (--target), which works even if the system's Python
+    refuses `pip install` (PEP 668) or lacks the venv module.
     """
     print(
-        f"uv is not there: bringing uv {UV_VERSION} into {own_tools().relative_to(ROOT)}/",
+        f"uv is missing: installing uv {UV_VERSION} into {own_tools().relative_to(ROOT)}/",
         flush=True,
     )
     target = ["--quiet", "--upgrade", "--target", str(own_tools()), f"uv=={UV_VERSION}"]
@@ -151,12 +151,12 @@ def install_uv() -> str:
     )
     uv = shutil.which("uv", path=str(own_tools() / "bin"))
     if done.returncode or not uv:
-        raise MissingError(f"pip could not bring uv (is the network there?): {gist(done.stderr)}")
+        raise MissingError(f"pip could not install uv (is the network up?): {gist(done.stderr)}")
     return uv
 
 
 def pip() -> list[str]:
-    """The command that runs pip: of this Python, or else the one on PATH."""
+    """Return the command that runs pip: this Python's, or else the one on PATH."""
     own = [sys.executable, "-m", "pip"]
     if not subprocess.run([*own, "--version"], capture_output=True).returncode:
         return own
@@ -164,7 +164,7 @@ def pip() -> list[str]:
         path = shutil.which(name)
         if path:
             return [path]
-    raise MissingError("uv is not there, and pip to bring it is missing: install either of them")
+    raise MissingError("uv is missing, and so is pip to install it: install either of them")
 
 
 def sync(uv: str) -> Path:
@@ -192,34 +192,34 @@ def lock(uv: str, options: list[str]) -> None:
 
 
 def tool_pins(uv: str) -> list[str]:
-    """Everything that the group `tool` needs, in the versions of requirements-dev.txt."""
+    """Return all packages that the group `tool` needs, in the versions of requirements-dev.txt."""
     options = ["--constraint", "requirements-dev.txt", "--no-header", "--no-annotate"]
     return run_uv(uv, [*COMPILE, "--group", "tool", *options]).splitlines()
 
 
 def run_uv(uv: str, arguments: list[str]) -> str:
-    """Return what uv prints; a failure becomes the one line that says most."""
+    """Return what uv prints; turn a failure into its most telling line."""
     done = subprocess.run([uv, *arguments], cwd=str(ROOT), capture_output=True, text=True)
     if done.returncode:
-        raise MissingError(f"uv {arguments[0]} failed (is the network there?): {gist(done.stderr)}")
+        raise MissingError(f"uv {arguments[0]} failed (is the network up?): {gist(done.stderr)}")
     return done.stdout
 
 
 def is_current(settings: Path) -> bool:
-    """Whether an environment was made for the version of Python that runs this."""
+    """Return whether an environment was made for the Python version that runs this."""
     version = f"version_info = {platform.python_version()}"
     return settings.is_file() and version in settings.read_text(encoding="utf-8").splitlines()
 
 
 def gist(stderr: str) -> str:
-    """The one line of a tool's output that says most: its last error."""
+    """Return the most telling line of a tool's output: its last error."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     errors = [line for line in lines if line.lower().startswith("error")]
     return (errors or lines or ["it said nothing"])[-1]
 
 
 def call(command: list[str], uv: str) -> int:
-    """Run a command in the foreground, with `uv` told by UV; return its exit code."""
+    """Run a command in the foreground, with UV naming `uv`; return its exit code."""
     signal.signal(signal.SIGINT, lambda *_: None)  # The command gets Ctrl-C too; its answer counts.
     code = subprocess.run(command, env={**os.environ, "UV": uv}).returncode
     return code if code >= 0 else 128 - code

@@ -57,7 +57,7 @@ def test_new_leaves_a_green_project_and_says_how_to_start_it(
 ) -> None:
     done = run(command("new", "../my api"), clone, bare)
     assert done.returncode == 0, done.stdout
-    assert "uv is not there: bringing uv" in done.stdout
+    assert "uv is missing: installing uv" in done.stdout
     own = clone / ".tools" / f"uv-{bootstrap.UV_VERSION}" / "bin" / "uv"
     assert own.exists()
     end = done.stdout[done.stdout.index("My API is synced and green. Start it:") :].splitlines()
@@ -173,7 +173,7 @@ def test_the_exit_code_is_that_of_the_program(clone: Path) -> None:
 
 def one_line(done: "subprocess.CompletedProcess[str]") -> str:
     """The error, after having checked that it is one line and the right exit code."""
-    lines = [line for line in done.stdout.splitlines() if not line.startswith("uv is not there")]
+    lines = [line for line in done.stdout.splitlines() if not line.startswith("uv is missing")]
     assert done.returncode == 3, done.stdout
     assert len(lines) == 1
     assert lines[0].startswith("error: ")
@@ -195,14 +195,14 @@ def test_no_pip(clone: Path, bare: dict[str, str]) -> None:
 def test_no_network_for_pip(clone: Path, bare: dict[str, str]) -> None:
     offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(clone), "PIP_NO_CACHE_DIR": "1"}
     line = one_line(run(command("test"), clone, bare | offline))
-    assert "pip could not bring uv (is the network there?)" in line
+    assert "pip could not install uv (is the network up?)" in line
     assert "No matching distribution" in line
 
 
 def test_no_network_for_uv(clone: Path, tmp_path: Path) -> None:
     offline = {"UV_OFFLINE": "1", "UV_CACHE_DIR": str(tmp_path / "cache")}
     line = one_line(run(command("test"), clone, offline))
-    assert "uv pip failed (is the network there?)" in line
+    assert "uv pip failed (is the network up?)" in line
 
 
 def test_python_is_too_old(clone: Path) -> None:
@@ -249,7 +249,7 @@ def test_ctrl_c_while_packages_come_is_told(clone: Path, tmp_path: Path) -> None
     with pytest.raises(pexpect.TIMEOUT):
         terminal.expect(pexpect.EOF, timeout=2)
     terminal.sendintr()
-    terminal.expect_exact("stopped: the same command goes on from here")
+    terminal.expect_exact("stopped: the same command continues from here")
     terminal.expect(pexpect.EOF)
     terminal.close()
     assert terminal.exitstatus == 130

@@ -1,9 +1,9 @@
-"""The tool of the template: make a project, set up its tenant, find what makes tokens fail.
+"""The template's tool: make a project, set up its tenant, find out why tokens fail.
 
 Read from the top; each module imports only from those below it:
 
     __main__            early signals
-    app                 the command line, exit codes, the one boundary of errors
+    app                 the command line, exit codes, where errors become messages
     commands/           new, setup, doctor, token
     doctor/             the checks: project, tenant, token; their order
     tenant/             connect; the auth0 process; what its output means; management; http
@@ -11,6 +11,6 @@ Read from the top; each module imports only from those below it:
     project, declared   the files of a project; auth0/tenant.yaml
     env_file            the text of .env, pure
     console             what people see and are asked
-    values, text        what a Domain and an Audience may be; secrets hidden
+    values, text        valid Domains and Audiences; hiding secrets
     model, problems     the data and the failures that all share
 """

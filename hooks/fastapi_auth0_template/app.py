@@ -1,4 +1,4 @@
-"""The command line: options, exit codes, and the one boundary where failures become messages."""
+"""The command line: options, exit codes, and the one place where failures become messages."""
 
 import errno
 import importlib
@@ -35,10 +35,10 @@ Exit codes
   all     64 wrong command line, 130 interrupted
 """
 USAGE, INTERRUPTED = 64, 130
-UNHEARD = (errno.EPIPE, errno.ENOSPC, errno.EIO)  # nobody reads, or a full disk behind >
+UNHEARD = (errno.EPIPE, errno.ENOSPC, errno.EIO)  # a reader that left, or a full disk behind >
 cli = typer.Typer(
     name="fastapi-auth0-template",
-    help="Make a FastAPI project with Auth0, set up its tenant, find what makes tokens fail.",
+    help="Make a FastAPI project with Auth0, set up its tenant, find out why tokens fail.",
     epilog=EXIT_CODES,
     rich_markup_mode=None,
     add_completion=False,
@@ -56,16 +56,16 @@ def run(argv: Sequence[str], *, catch_signals: bool = False) -> int:
     try:
         options = cli(list(argv), prog_name="fastapi-auth0-template", standalone_mode=False)
     except Exception as error:
-        if not hasattr(error, "format_message"):  # click's own class, wherever typer has it from
+        if not hasattr(error, "format_message"):  # click's own class, wherever typer gets it from
             raise
         return _wrong_usage(error.format_message(), getattr(error, "ctx", None))
-    if not isinstance(options, Options):  # --help was all
+    if not isinstance(options, Options):  # only --help
         return 0 if options in (None, 0) else USAGE
     return _bounded(options, catch_signals=catch_signals)
 
 
 def new(argv: Sequence[str] | None = None) -> int:
-    """Make a project; its questions restore the terminal when an exception ends them."""
+    """Make a project; let exceptions end its questions, which then restore the terminal."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     return int(importlib.import_module(".commands.new", __package__).main(argv))
@@ -100,7 +100,7 @@ def _bounded(options: Options, *, catch_signals: bool) -> int:
 
 
 def _command(name: str) -> Callable[[Options, Console], int]:
-    """Return the function of a command; the others are not loaded."""
+    """Return the function of a command, without loading the others."""
     name = name.replace("-", "_")
     module = importlib.import_module(f".commands.{name}", __package__)
     found: Callable[[Options, Console], int] = getattr(module, name)
@@ -112,7 +112,7 @@ def _failed(options: Options, console: Console, problem: Problem) -> int:
     wrote = console.report.wrote
     message = f"error: {problem.message}"
     if wrote:
-        message += " (what was done stays; a second run goes on from there)"
+        message += " (what was done stays; a second run continues from there)"
     if options.command == "token":
         console.tell(f"{message}. {problem.next_step}", wrap=False)
     else:
@@ -138,12 +138,12 @@ def _unexpected(error: Exception) -> Problem:
     if isinstance(error, OSError) and error.errno in UNHEARD:
         return OutputLost(f"the output cannot be written: {error.strerror}")
     place = traceback.extract_tb(error.__traceback__)[-1]
-    # Without the error's own words: those of a library may quote a secret.
+    # Without the error's own text: a library may quote a secret in it.
     return Unexpected(f"{type(error).__name__} in {place.filename}, line {place.lineno}")
 
 
 def _open_streams() -> None:
-    """Make the standard streams take every character; a closed one (`<&-`) becomes an empty one."""
+    """Let the standard streams take every character; a closed one (`<&-`) becomes an empty one."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
@@ -152,16 +152,16 @@ def _open_streams() -> None:
 
 
 def _catch_signals(options: Options, console: Console) -> None:
-    """Let Ctrl-C and SIGTERM end the process on the spot, with the words that fit.
+    """Let Ctrl-C and SIGTERM end the process at once, with a fitting message.
 
-    An exception out of a signal handler can get lost: Python ignores it in a callback, as those of
-    an import are, and the run would go on.
+    An exception raised in a signal handler can get lost: Python ignores it in callbacks, such as
+    those of an import, and the run would go on.
     """
 
     def stop(*_: object) -> None:
         process.stop()
         console.restore_terminal()
-        with suppress(RuntimeError):  # if it came in the middle of another print
+        with suppress(RuntimeError):  # if it interrupted another print
             code = _failed(options, console, _interrupted(options, console))
             if options.json:
                 console.as_json(options.command, code)
@@ -172,10 +172,10 @@ def _catch_signals(options: Options, console: Console) -> None:
 
 
 def leave(code: int) -> NoReturn:
-    """End the process, without waiting for a call whose time was up but that never ended."""
+    """End the process, without waiting for a call that timed out but never ended."""
     try:
         sys.stdout.flush()
-    except OSError:  # nobody reads it any more, and Python would try again
+    except OSError:  # the reader is gone, and Python would try again
         os._exit(code)
     if threading.active_count() > 1:
         os._exit(code)
@@ -191,7 +191,7 @@ def _seconds(text: str) -> float:
     except ValueError:
         value = 0
     if not 0 < value <= 3600:
-        raise typer.BadParameter(f"{text!r} is no number of seconds up to 3600")
+        raise typer.BadParameter(f"{text!r} is not a number of seconds up to 3600")
     return value
 
 
@@ -225,7 +225,7 @@ Flag = typer.Option
 
 @cli.command("new", add_help_option=False, help="Make a project: render, sync, test, commit.")
 def _new() -> None:
-    """Stand in the list of commands; `run` passes its arguments on."""
+    """Appear in the list of commands; `run` passes the arguments on."""
 
 
 @cli.command("setup", help="Plan, confirm, apply, verify, write .env.")
@@ -259,7 +259,7 @@ def _setup(
     )  # fmt: skip
 
 
-@cli.command("doctor", help="Find what makes tokens fail. Changes nothing.")
+@cli.command("doctor", help="Find out why tokens fail. Changes nothing.")
 def _doctor(
     project: ProjectFolder = Path(),
     tenant: TenantDomain = None,
@@ -287,7 +287,7 @@ def _token(
     timeout: Timeout = 60.0,
     no_input: NoInput = False,
     scope: Scopes = None,
-    fresh: Annotated[bool, Flag("--fresh", help="A new one, not the kept one.")] = False,
+    fresh: Annotated[bool, Flag("--fresh", help="A new one, not the cached one.")] = False,
 ) -> Options:
     return Options(
         "token", project.absolute(), tenant, audience, timeout, no_input,
@@ -325,5 +325,5 @@ def _move_users(
 
 def _way(via: str | None) -> str | None:
     if via not in (None, "cli", "env", "api"):
-        raise typer.BadParameter(f"{via!r} is none of cli, env, api", param_hint="--via")
+        raise typer.BadParameter(f"{via!r} is not cli, env or api", param_hint="--via")
     return via

@@ -1,4 +1,4 @@
-"""Carrying out the plan: read the tenant, apply the changes, read back; what .env should say."""
+"""Carries out the plan: reads the tenant, applies the changes, reads back; plans .env."""
 
 import os
 import secrets
@@ -32,7 +32,7 @@ from .problems import (
 from .project import PRIVATE, Project, env_notes, is_private
 from .text import protect
 
-ATTEMPTS = 3  # of one and the same change, when the tenant leaves us in doubt
+ATTEMPTS = 3  # of the same change, while the tenant leaves its outcome in doubt
 PAUSES = (0.5, 1.0, 2.0)  # seconds before the tenant is read again
 NEW = "(of the new application)"
 SECRETS = ("AUTH0_TEST_CLIENT_SECRET",)
@@ -40,7 +40,7 @@ SECRETS = ("AUTH0_TEST_CLIENT_SECRET",)
 
 @dataclass(frozen=True)
 class EnvPlan:
-    """What .env should say, in words what that changes, and the keys whose values it replaces."""
+    """The values for .env, the changes in words, and the keys whose values are replaced."""
 
     domain: str
     values: Mapping[str, str] = field(default_factory=dict)
@@ -72,7 +72,7 @@ class Run:
     # ------------------------------------------------------------------------------ the tenant
 
     def look(self, tenant: Tenant) -> Found:
-        """Read from the tenant what the plan needs, and no more."""
+        """Read only what the plan needs from the tenant."""
         self.patience.tell(f"Reading {tenant.domain} ...")
         wanted = self.wanted
         api = next(iter(tenant.apis(wanted.audience)), None)
@@ -98,7 +98,7 @@ class Run:
         return access_policy(after, USER) == "require_client_grant"
 
     def plan(self, found: Found) -> list[Change]:
-        """Return what is left to do."""
+        """Return the changes left to make."""
         self.note(access_notes(self.wanted, found))
         planned = changes(self.wanted, found, self.mark)
         return [change for change in planned if change.key not in self._left]
@@ -106,11 +106,10 @@ class Run:
     def reconcile(self, tenant: Tenant, found: Found) -> Found:
         """Apply the plan for what was found, then read back until nothing is left to do.
 
-        After a conflict, an error of the server or silence nobody knows what the tenant did: it is
-        read again, and what is left is done. A change that the tenant confirmed is never sent
-        again: the tenant may be slow to see it, so it is read again after a pause. What was not in
-        the plan that people saw is not done, but for the twin of an application that a repeated
-        request of this run made.
+        After a conflict, a server error or silence, nobody knows what the tenant did: read it
+        again, and do what is left. Never resend a change that the tenant confirmed: it may be slow
+        to show it, so read again after a pause. Do nothing that was not in the plan that people
+        saw, except to delete an application that a repeated request of this run made twice.
         """
         todo = self.plan(found)
         seen = {change.step[:2] for change in todo} | {("duplicate", "delete")}
@@ -137,7 +136,7 @@ class Run:
         attempts: Counter[tuple[str, str, str]],
         confirmed: set[tuple[str, str, str]],
     ) -> None:
-        """Apply the changes one by one, until one leaves us in doubt."""
+        """Apply the changes one by one, until the outcome of one is in doubt."""
         for number, change in enumerate(todo, start=1):
             attempts[change.step] += 1
             new = change.step[:2] not in seen
@@ -169,7 +168,7 @@ class Run:
                 "Look at that application and its grant in the Dashboard, then run it again.",
             )
         where = self.declared.where(problem.message)
-        return InvalidRequest(problem.message, where and f"Put right {where}; then run it again.")
+        return InvalidRequest(problem.message, where and f"Fix {where}, then run it again.")
 
     def _apply(self, tenant: Tenant, change: Change) -> None:
         before, self.wrote = self.wrote, True
@@ -196,7 +195,7 @@ class Run:
         try:
             tenant.delete_application(change.key)
         except (LackingScopes, Forbidden) as problem:
-            # The twin is in nobody's way: no reason to stop before .env is written.
+            # The twin does no harm: no reason to stop before .env is written.
             self._left.add(change.key)
             self.note([f"{change.text[0]} in the Dashboard: {problem.message}"])
 
@@ -208,7 +207,7 @@ class Run:
     # ------------------------------------------------------------------------------------ .env
 
     def env_for(self, tenant: Tenant, found: Found) -> EnvPlan:
-        """Return the settings for .env: what is there and right stays, also a custom domain."""
+        """Return the settings for .env; right values stay, including a custom domain."""
         if not self.writes_env:
             return EnvPlan(tenant.domain)
         current = self.project.env.values
@@ -231,11 +230,11 @@ class Run:
         return EnvPlan(domain, values, tuple(text), tuple(replaced))
 
     def env_notes(self, env: EnvPlan) -> list[str]:
-        """Say what is odd about .env, and what makes it count for less than it seems."""
+        """Say what is odd about .env, and which of its values the environment overrides."""
         notes = env_notes(self.project.env)
         for key, value in env.values.items():
             if os.environ.get(key, value) != value:
-                notes.append(f"{key} is also set in the environment, where it wins over .env")
+                notes.append(f"{key} is also set in the environment, which overrides .env")
         return notes
 
     def note(self, notes: Iterable[str]) -> None:
@@ -255,7 +254,7 @@ class Run:
             try:
                 self._custom_domains = tenant.custom_domains()
             except Problem:
-                # Not to know is no failure: the difference is shown, and asked about.
+                # Not knowing is not a failure: the difference is shown, and asked about.
                 self._custom_domains = []
         return configured if configured in self._custom_domains else tenant.domain
 

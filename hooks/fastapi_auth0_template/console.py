@@ -1,4 +1,4 @@
-"""What people see and are asked. Results go to stdout, the rest to stderr; secrets nowhere."""
+"""Output and questions. Results go to stdout, everything else to stderr, secrets nowhere."""
 
 import json
 import os
@@ -20,18 +20,18 @@ from .text import redacted, redacted_json
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
 
-# Variables that AI agents set for what they run. Not CURSOR_TRACE_ID: people have it too.
+# Variables that AI agents set for the commands they run. Not CURSOR_TRACE_ID: people have it too.
 AGENT = re.compile(
     r"AI_AGENT|ANTIGRAVITY_CLI_ALIAS|CLAUDECODE|CLAUDE_CODE_ENTRYPOINT|CLAUDE_CODE_SESSION_ID"
     r"|CURSOR_AGENT|GEMINI_CLI(_VERSION)?|.+_(THREAD|CONVERSATION|AGENT_SESSION)_ID"
 )
-WIDTHS = (40, 100)  # of a line: what a terminal has, within these bounds
+WIDTHS = (40, 100)  # bounds for the width of a line, which is the terminal's
 STYLES = {"ok": "green", "warning": "yellow", "failure": "bold red", "skipped": "dim"}
 UNREADABLE = "\x1b[0m\x1b[?25h\x1b[?2004l"  # no colour, a cursor, no bracketed paste
 
 
 class Work(Protocol):
-    """What a run may have done so far."""
+    """The work of a run so far."""
 
     wrote: bool
     notes: list[str]
@@ -39,7 +39,7 @@ class Work(Protocol):
 
 @dataclass
 class Report:
-    """What a run did, as --json shows it."""
+    """The outcome of a run, as --json shows it."""
 
     facts: Json = field(default_factory=lambda: {"via": None, "tenant": None, "audience": None})
     changes: list[Json] = field(default_factory=list)
@@ -68,7 +68,7 @@ class Report:
 
 
 class Console:
-    """The terminal of one run, and the report of it."""
+    """The terminal of one run, and its report."""
 
     def __init__(self, options: Options, report: Report | None = None) -> None:
         self.silent = options.json
@@ -83,7 +83,7 @@ class Console:
     # ------------------------------------------------------------------------------- to be read
 
     def say(self, text: str = "", indent: int = 0, hanging: int = 0) -> None:
-        """Print a line of the result; what does not fit goes on below, `hanging` deeper."""
+        """Print a line of the result; wrap it if it does not fit, `hanging` columns deeper."""
         if not self.silent:
             print(_wrapped(text, indent, hanging), flush=True)
 
@@ -93,17 +93,17 @@ class Console:
             print(f"  {redacted(text)}", flush=True)
 
     def result(self, text: str) -> None:
-        """Print what was asked for and nothing else, though it is secret."""
+        """Print what was asked for and nothing else, even though it is secret."""
         print(text, flush=True)
 
     def tell(self, text: str, *, wrap: bool = True) -> None:
         """Print progress, a note, an error."""
-        with suppress(OSError):  # nobody reads it
+        with suppress(OSError):  # the reader is gone
             line = _wrapped(text, hanging=2) if wrap else redacted(text)
             print(line, file=sys.stderr, flush=True)
 
     def tree(self, title: str, branches: Sequence[Sequence[str]]) -> None:
-        """Print branches, each a headline and its details."""
+        """Print a tree of branches, each a headline and its details."""
         if self.silent:
             return
         from rich.text import Text
@@ -117,7 +117,7 @@ class Console:
         self._rich().print(tree)
 
     def row(self, status: str, name: str, found: str, remedy: str | None) -> None:
-        """Print one row of a table: a check, what was found, and below it what to do."""
+        """Print one row of a table: a check, its finding, and the remedy below it."""
         if self.silent:
             return
         from rich.table import Table
@@ -143,7 +143,7 @@ class Console:
         )
 
     def as_json(self, command: str, code: int) -> None:
-        """Print the one object of --json."""
+        """Print the JSON object of --json."""
         value: Any = redacted_json(self.report.as_json(command, code))
         with suppress(OSError):
             print(json.dumps(value, indent=2), flush=True)
@@ -151,20 +151,20 @@ class Console:
     # ------------------------------------------------------------------------- to be answered
 
     def yes(self, question: str) -> bool:
-        """Return the answer to a yes-or-no question; no is the default. Only where `asks`."""
+        """Ask a yes-or-no question whose default is no. Only if `asks`."""
         if os.environ.get("TERM") == "dumb":
             return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
         return bool(_questionary().confirm(question, default=False).unsafe_ask())
 
     def choice(self, question: str, options: Sequence[str]) -> str:
-        """Return one of the options. Only where `asks`."""
+        """Ask for one of the options. Only if `asks`."""
         if os.environ.get("TERM") == "dumb":
             self.say("\n".join(options))
             return input(f"{question} ").strip()
         return str(_questionary().select(question, choices=list(options)).unsafe_ask())
 
     def standard_input(self, what: str) -> str:
-        """Return all of stdin; say what is waited for."""
+        """Return all of stdin; say what it waits for."""
         if sys.stdin.isatty():
             self.tell(f"Paste {what}, then press Enter. It is not shown.")
             return self._pasted()
@@ -178,11 +178,11 @@ class Console:
             timer.join()
 
     def _pasted(self) -> str:
-        """Return what is typed or pasted, of any length: line by line a terminal keeps 4095."""
+        """Read what is typed or pasted, of any length: a terminal in line mode keeps only 4095."""
         try:
             import termios
             from select import select
-        except ImportError:  # Windows: there is no such bound
+        except ImportError:  # Windows has no such bound
             return sys.stdin.readline()
         modes = termios.tcgetattr(sys.stdin)
         modes[3] &= ~(termios.ICANON | termios.ECHO)
@@ -191,7 +191,7 @@ class Console:
         try:
             while (chunk := os.read(handle, 65536)) and b"\x04" not in chunk:
                 text += chunk
-                # A pasted token may have line breaks: what was pasted comes without a pause.
+                # A pasted token may have line breaks: pasted text arrives without a pause.
                 if text.endswith(b"\n") and not select([handle], [], [], 0.3)[0]:
                     break
         finally:
@@ -199,7 +199,7 @@ class Console:
         return (text + chunk.partition(b"\x04")[0] * (b"\x04" in chunk)).decode("utf-8", "replace")
 
     def restore_terminal(self) -> None:
-        """Leave the terminal as it was found, wherever a question was interrupted."""
+        """Restore the terminal, wherever a question was interrupted."""
         if self._modes is None:
             return
         import termios
@@ -234,7 +234,7 @@ def _why_mute(options: Options) -> str:
 
 
 def _questionary() -> ModuleType:
-    import questionary  # a quarter of a second that only asking is worth
+    import questionary  # takes a quarter of a second, so only to ask
 
     if os.environ.get("NO_COLOR"):
         os.environ.setdefault("PROMPT_TOOLKIT_COLOR_DEPTH", "DEPTH_1_BIT")
@@ -247,7 +247,7 @@ def _width() -> int:
 
 
 def _clean(text: str) -> str:
-    # What things in the tenant are named may hold control characters.
+    # Names from the tenant may hold control characters.
     return "".join(char if char.isprintable() else " " for char in redacted(text))
 
 

@@ -1,6 +1,6 @@
-"""The API that auth0/tenant.yaml declares: checked before anything is sent, with the line.
+"""Reads and checks the API that auth0/tenant.yaml declares; a fault is named with its line.
 
-The format is that of Auth0's Deploy CLI. Of the file only the list `resourceServers` counts here;
+The format is that of Auth0's Deploy CLI. Only the list `resourceServers` of the file counts here;
 the bounds are those of Auth0's Management API.
 """
 
@@ -18,7 +18,7 @@ from .problems import BadProject
 
 AUDIENCE = "AUTH0_AUDIENCE"
 KEYWORD = re.compile(r"##(\w+)##|@@(\w+)@@")
-DEPTH, SIZE = 60, 100_000  # of nested lists and mappings; of nodes, aliases followed
+DEPTH, SIZE = 60, 100_000  # of nested lists and mappings; of nodes, following aliases
 BYTES = 4_000_000
 SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,280}")  # RFC 6749 3.3
 LIFETIME = 2_592_000  # seconds: 30 days
@@ -31,7 +31,7 @@ POLICIES = ("allow_all", "deny_all", "require_client_grant")
 
 @dataclass(frozen=True)
 class Declared:
-    """The API, and the line of the file on which each of its properties stands."""
+    """The API, and the line of the file that each of its properties is on."""
 
     api: Json
     path: Path
@@ -42,7 +42,7 @@ class Declared:
         return {scope["value"]: scope.get("description", "") for scope in self.api["scopes"]}
 
     def where(self, text: str) -> str:
-        """Return file and line of the property that a refusal names, or nothing."""
+        """Return file and line of the property that a refusal names, or an empty string."""
         named = re.findall(r"\w+", text)
         line = next((self.lines[name] for name in named if name in self.lines), None)
         return f"{self.path}, line {line}" if line else ""
@@ -51,7 +51,7 @@ class Declared:
 def declared_api(root: Path, audience: str) -> Declared:
     """Return the API that auth0/tenant.yaml declares, with its keywords replaced.
 
-    Without an audience it is the one whose identifier is the keyword.
+    Without an audience, return the one whose identifier is the keyword.
     """
     path = root / "auth0" / "tenant.yaml"
     node = _parsed(path)
@@ -93,7 +93,7 @@ def _parsed(path: Path) -> yaml.MappingNode:
         raise BadProject(f"{path}: there is no such file") from None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise BadProject(f"{path}, line {line}: {error.problem or 'it is no YAML'}") from None
+        raise BadProject(f"{path}, line {line}: {error.problem or 'it is not YAML'}") from None
     except (yaml.YAMLError, ValueError, OSError) as error:
         detail = " ".join(str(error).split())
         raise BadProject(f"{path}: it cannot be read: {detail}") from None
@@ -103,7 +103,7 @@ def _parsed(path: Path) -> yaml.MappingNode:
 
 
 def _check_depth(text: str, path: Path) -> None:
-    """Refuse what would exhaust a reader that recurses; the events themselves are read flat."""
+    """Refuse nesting that would exhaust a recursive reader; the events are read flat."""
     depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         if isinstance(event, yaml.CollectionStartEvent):
@@ -126,7 +126,7 @@ def _items(node: yaml.MappingNode, path: Path) -> list[yaml.MappingNode]:
     for item in listed.value:
         if not isinstance(item, yaml.MappingNode):
             line = item.start_mark.line + 1
-            raise BadProject(f"{path}, line {line}: an API is a mapping, such as `name: My API`")
+            raise BadProject(f"{path}, line {line}: an API must be a mapping, like `name: My API`")
     return list(listed.value)
 
 
@@ -143,7 +143,7 @@ def _text(node: yaml.Node | None) -> str:
 
 
 def _check_size(node: yaml.Node, path: Path) -> None:
-    """Refuse an alias inside of its own anchor, aliases that multiply, and a member twice."""
+    """Refuse an alias inside its own anchor, aliases that multiply, and duplicate members."""
     sizes: dict[int, int] = {}
     open_nodes: set[int] = set()
 
@@ -152,7 +152,7 @@ def _check_size(node: yaml.Node, path: Path) -> None:
             return 1
         line = node.start_mark.line + 1
         if id(node) in open_nodes:
-            raise BadProject(f"{path}, line {line}: an alias refers to what it is a part of")
+            raise BadProject(f"{path}, line {line}: an alias refers to the node that contains it")
         if id(node) not in sizes:
             open_nodes.add(id(node))
             sizes[id(node)] = 1 + sum(size(child) for child in _children(node, path))
@@ -173,7 +173,7 @@ def _children(node: yaml.Node, path: Path) -> Iterator[yaml.Node]:
         line = key.start_mark.line + 1
         if not isinstance(key, yaml.ScalarNode) or key.tag != "tag:yaml.org,2002:str":
             if key.tag != "tag:yaml.org,2002:merge":
-                raise BadProject(f"{path}, line {line}: the name of a property is text")
+                raise BadProject(f"{path}, line {line}: the name of a property must be text")
         elif key.value in seen:
             raise BadProject(f"{path}, line {line}: {key.value} is there twice")
         seen.add(str(key.value))
@@ -210,7 +210,7 @@ def _line(api: yaml.Node, name: str, place: int | None) -> int:
 
 
 def _keyword(node: yaml.Node, audience: str) -> yaml.ScalarNode | None:
-    """Return the first text that has a keyword of the Deploy CLI beside the audience's."""
+    """Return the first text that has a Deploy CLI keyword other than the audience's."""
     if isinstance(node, yaml.ScalarNode):
         return node if KEYWORD.search(_filled(node.value, audience)) else None
     mapping = isinstance(node, yaml.MappingNode)
@@ -222,7 +222,7 @@ def _keyword(node: yaml.Node, audience: str) -> yaml.ScalarNode | None:
 
 
 def _faults(api: Json) -> Iterator[tuple[str, int | None, str]]:
-    """Yield what is wrong: the property, the place in its list, and the words."""
+    """Yield each fault: the property, the place in its list, and the message."""
     if "name" not in api:
         yield "", None, "the API has no name"
     for name, value in api.items():
@@ -233,7 +233,7 @@ def _faults(api: Json) -> Iterator[tuple[str, int | None, str]]:
 
 
 def _plain(value: Any) -> str | None:
-    """What JSON can say; Auth0 says whether it knows the property."""
+    """Accept what JSON can express; Auth0 decides whether it knows the property."""
     if isinstance(value, dict):
         return next(filter(None, (_plain(inner) for inner in value.values())), None)
     if isinstance(value, list):
@@ -242,13 +242,13 @@ def _plain(value: Any) -> str | None:
         return None
     if isinstance(value, float) and isfinite(value):
         return None
-    return f"{value} is no text; put it in quotes"
+    return f"{value} is not text; put it in quotes"
 
 
 def _word(least: int, most: int, forbidden: str = "") -> Callable[[Any], str | None]:
     def check(value: Any) -> str | None:
         if not isinstance(value, str):
-            return f"{_written(value)} is no text; put it in quotes"
+            return f"{_written(value)} is not text; put it in quotes"
         if not least <= len(value) <= most:
             return f"{least} to {most} characters, not {len(value)}"
         if char := next((char for char in value if char in forbidden), None):
@@ -267,7 +267,7 @@ def _switch(value: Any) -> str | None:
 def _seconds(value: Any) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= LIFETIME:
         return None
-    return f"{_written(value)} is no number of seconds from 1 to {LIFETIME}"
+    return f"{_written(value)} is not a number of seconds from 1 to {LIFETIME}"
 
 
 def _one_of(*values: str) -> Callable[[Any], str | None]:
@@ -278,7 +278,7 @@ def _one_of(*values: str) -> Callable[[Any], str | None]:
 
 
 def _written(value: Any) -> str:
-    """The value as the file may have it."""
+    """Return the value as it may be written in the file."""
     if isinstance(value, bool):
         return str(value).lower()
     return repr(value) if isinstance(value, str) else str(value)[:60]
@@ -286,10 +286,10 @@ def _written(value: Any) -> str:
 
 def _members(**checks: Callable[[Any], str | None]) -> Callable[[Any], str | None]:
     def check(value: Any) -> str | None:
-        if value is None:  # takes the property away
+        if value is None:  # removes the property
             return None
         if not isinstance(value, dict):
-            return "it is a mapping"
+            return "it must be a mapping"
         for name, inner in value.items():
             if fault := checks.get(name, _plain)(inner):
                 return f"{name}: {fault}"
@@ -300,7 +300,7 @@ def _members(**checks: Callable[[Any], str | None]) -> Callable[[Any], str | Non
 
 def _scopes(value: Any) -> Iterator[tuple[int | None, str]]:
     if value is not None and not isinstance(value, list):
-        yield None, "a list of `- value: read:things`"
+        yield None, "it must be a list of `- value: read:things`"
         return
     seen: set[str] = set()
     for place, scope in enumerate(value or ()):
@@ -309,7 +309,7 @@ def _scopes(value: Any) -> Iterator[tuple[int | None, str]]:
             return
         name, text = scope["value"], scope.get("description", "")
         if not isinstance(name, str):
-            yield place, f"value: {_written(name)} is no text; put it in quotes"
+            yield place, f"value: {_written(name)} is not text; put it in quotes"
         elif not SCOPE.fullmatch(name):
             yield place, f'{name!r} is no scope: 1 to 280 printable characters, no blank, " or \\'
         elif name in seen:

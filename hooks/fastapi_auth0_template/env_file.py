@@ -1,4 +1,4 @@
-"""The text of .env: read as the API reads it, and merged so that every other byte stays."""
+"""The text of .env: read as the API reads it, and merged so that all other bytes stay."""
 
 import io
 import re
@@ -13,7 +13,7 @@ HEADER = "# The settings of the API; .env.example lists them all. Never commit t
 
 
 def values_of(text: str) -> dict[str, str]:
-    """Return the settings as the API reads them: ${NAME} replaced; of several lines the last."""
+    """Return the settings as the API reads them: ${NAME} replaced, the last of several lines."""
     lines = ((line.key, line.value) for line in _lines(text) if line.key)
     found = resolve_variables(lines, override=True)
     return {key.upper(): value or "" for key, value in found.items()}
@@ -22,7 +22,7 @@ def values_of(text: str) -> dict[str, str]:
 def merged(text: str | None, wanted: Mapping[str, str]) -> str:
     """Return the text of .env with the wanted values in place.
 
-    A key that is there keeps its line, `export`, quotes and comment; the others come at the end.
+    An existing key keeps its line, `export`, quotes and comment; new keys come at the end.
     """
     if text is None:
         text = HEADER + "\n"
@@ -74,7 +74,7 @@ def _replaced(line: str, value: str) -> str:
     )
     if match is None:
         name = line.strip().partition("=")[0]  # not the value: it may be a secret
-        raise EnvFault(f"the line of {name} in .env is not understood")
+        raise EnvFault(f"the line for {name} in .env cannot be parsed")
     old = match["value"] or ""
     if old.startswith("#"):
         old, rest = "", " " + old + match["rest"]  # `KEY= # comment` has no value

@@ -1,4 +1,4 @@
-"""The data that all layers share: the options of a run, and a way to the tenant."""
+"""Data that all layers share: the options of a run, and a way to the tenant."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 Json = dict[str, Any]
-COMMAND = "uv run scripts/tenant.py"  # what people type in a project
+COMMAND = "uv run scripts/tenant.py"  # as people type it in a project
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,13 @@ class Options:
     upload: bool = False
 
     def never_asking(self) -> "Options":
-        """The same, for a part of a command that must not ask."""
+        """Return the same options for a part of a command that must not ask."""
         return replace(self, no_input=True)
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a single call may take, and whom to tell while it does."""
+    """How long a single call may take, and how to say that it is taking long."""
 
     seconds: float
     tell: Callable[[str], None]
@@ -92,7 +92,7 @@ class Connection:
 
 
 def all_pages(page: Callable[[int], list[Json]], size: int, key: str) -> list[Json]:
-    """Return the items of all pages, each once; end also if the server repeats a page for ever."""
+    """Return the items of all pages, each once; end even if the server repeats a page forever."""
     found: dict[str, Json] = {}
     number, more = 0, True
     while more:

@@ -7,18 +7,18 @@ from typing import Any
 from .model import Json
 
 MARK = "fastapi-auth0-template"
-APP_FIELDS = (  # what has to be read of an application, never its secret
+APP_FIELDS = (  # what the plan needs of an application, never its secret
     "client_id,name,app_type,client_metadata,grant_types,callbacks,token_endpoint_auth_method"
 )
-PAGE = 100  # applications per request, the most that the Management API gives
-FIXED_FIELDS = ("id", "identifier", "is_system", "client_id")  # the tenant refuses them in a change
+PAGE = 100  # applications per request, the maximum of the Management API
+FIXED_FIELDS = ("id", "identifier", "is_system", "client_id")  # the tenant refuses to change these
 DEFAULTS: Mapping[str, Any] = {"token_dialect": "access_token", "enforce_policies": False}
-USER, CLIENT = "user", "client"  # who a client grant speaks for
+USER, CLIENT = "user", "client"  # subjects of a client grant
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the tenant should hold. `callbacks` is empty when no Swagger application is wanted."""
+    """The wanted state. `callbacks` is empty if no Swagger application is wanted."""
 
     api: Json
     test_app: bool = False
@@ -36,7 +36,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Found:
-    """What the tenant holds; `twins` are applications that one repeated request made twice."""
+    """The found state. `twins` are applications that one repeated request created twice."""
 
     api: Json | None = None
     apps: Mapping[str, Json] = field(default_factory=dict)
@@ -47,7 +47,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Change:
-    """One call that writes: `action` on `target`, for people in `text`."""
+    """One call that writes: `action` on `target`, described for people in `text`."""
 
     target: str
     action: str
@@ -63,14 +63,14 @@ class Change:
 
     @property
     def step(self) -> tuple[str, str, str]:
-        """What tells this call from every other of a run."""
+        """The key that tells this call from every other of a run."""
         return self.target, self.action, self.key if self.target == "duplicate" else ""
 
 
 def changes(wanted: Wanted, found: Found, run: str) -> list[Change]:
-    """Return all that has to be written, in the order in which it has to be written.
+    """Return the changes to write, in the order to write them.
 
-    `run` marks the applications that this run creates: two of them with the same mark are one
+    `run` marks the applications that this run creates: two with the same mark come from one
     request that was sent twice.
     """
     return [
@@ -88,8 +88,8 @@ def choose_apps(
 ) -> tuple[dict[str, Json], tuple[Json, ...], list[str]]:
     """Return the application for each purpose, the twins to remove, and notes about look-alikes.
 
-    An application is ours if its metadata say so for this audience. Of several the one that .env
-    names (`preferred`) is taken, else the first by client id.
+    An application is ours if its metadata say so for this audience. Of several, take the one that
+    .env names (`preferred`), else the first by client id.
     """
     chosen: dict[str, Json] = {}
     twins: list[Json] = []
@@ -112,7 +112,7 @@ def choose_apps(
 
 
 def describe_api(api: Json) -> str:
-    """Describe an API that exists in one sentence, so that adopting it is an informed choice."""
+    """Describe an existing API in one sentence, so that adopting it is an informed choice."""
     count = len(api.get("scopes") or [])
     return (
         f'the API exists: "{api.get("name")}" ({api.get("id")}), {count} scope{"s"[: count != 1]},'
@@ -121,20 +121,20 @@ def describe_api(api: Json) -> str:
 
 
 def is_system(api: Json | None, audience: str) -> bool:
-    """Whether this is an API of Auth0 itself, which the set-up must not touch."""
+    """Return whether this is an API of Auth0's own, which the set-up must not touch."""
     return bool(api and api.get("is_system")) or (
         audience.startswith("https://") and audience.rstrip("/").endswith("/api/v2")
     )
 
 
 def access_policy(api: Json | None, subject: str) -> str:
-    """Return who may ask for tokens of the API: for users, or for clients themselves."""
+    """Return the policy for tokens of the API that are issued to users, or to clients."""
     policies = (api or {}).get("subject_type_authorization") or {}
     return str((policies.get(subject) or {}).get("policy") or "allow_all")
 
 
 def access_notes(wanted: Wanted, found: Found) -> list[str]:
-    """Say whom the API's access policy shuts out, which no plan and no token shows."""
+    """Say whom the API's access policy shuts out: neither plan nor tokens show it."""
     after = {**(found.api or {}), **wanted.api}
     notes = []
     if access_policy(after, CLIENT) == "deny_all":
@@ -152,7 +152,7 @@ def access_notes(wanted: Wanted, found: Found) -> list[str]:
 
 
 def missing_from(wanted: Any, found: Any) -> bool:
-    """Whether `found` lacks something of `wanted`; what it holds beyond that does not count."""
+    """Return whether `found` lacks something in `wanted`; extra content does not count."""
     if isinstance(wanted, dict) and isinstance(found, dict):
         return any(missing_from(value, found.get(key)) for key, value in wanted.items())
     return bool(wanted != found)
@@ -199,7 +199,7 @@ def _changed_settings(wanted: Json, found: Json) -> tuple[Json, list[str]]:
 
 
 def _merged_scopes(wanted: Wanted, found: list[Json]) -> tuple[list[Json], list[str]]:
-    """The scopes to send and what that changes: none is lost, unless pruning was asked for."""
+    """Return the scopes to send, and the changes; none is lost unless pruning was asked for."""
     declared = {scope["value"]: scope for scope in wanted.api.get("scopes") or []}
     merged: list[Json] = []
     text: list[str] = []
@@ -316,7 +316,7 @@ def _test_grant(wanted: Wanted, found: Found) -> list[Change]:
 
 
 def _docs_grant(wanted: Wanted, found: Found) -> list[Change]:
-    """The grant with which the docs application may log users in, where the API asks for one."""
+    """Grant the docs application access for its users, if the API asks for a grant."""
     after = {**(found.api or {}), **wanted.api}
     if not wanted.callbacks or access_policy(after, USER) != "require_client_grant":
         return []
@@ -326,9 +326,9 @@ def _docs_grant(wanted: Wanted, found: Found) -> list[Change]:
 def _grant(
     wanted: Wanted, found: Found, purpose: str, grant: Json | None, extra: Json
 ) -> list[Change]:
-    """A client grant: exactly the declared scopes when new; later ones are added.
+    """Grant exactly the declared scopes to a new grant; add later ones to an existing grant.
 
-    What the API no longer has leaves the grant: Auth0 refuses a grant that names it.
+    Drop scopes that the API no longer has, because Auth0 refuses a grant that names one.
     """
     declared = [scope["value"] for scope in wanted.api.get("scopes") or []]
     if grant is None:

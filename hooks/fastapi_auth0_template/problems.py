@@ -1,7 +1,7 @@
-"""Why a command cannot go on. Each reason is a class with its code, its message and the next step.
+"""Reasons why a command cannot go on: a class each, with its code, its message and the next step.
 
 `code` is stable, for machines. `decision` means that nothing is broken: someone has to decide,
-give or install something, and the exit code is 3 unless the run has already changed something.
+provide or install something, and the exit code is 3 unless the run has already changed something.
 """
 
 import re
@@ -15,16 +15,16 @@ class Problem(Exception):
     code = "unexpected"
     next_step = "Run it again."
     decision = False
-    exit_code: int | None = None  # where the reason has one of its own
-    login_helps = False  # a new `auth0 login` may be all that is missing
+    exit_code: int | None = None  # if the reason has its own
+    login_helps = False  # a new `auth0 login` may be enough
     passing = False  # the same call may succeed in a moment
-    uncertain = False  # the tenant may have done what was asked: only reading again tells
+    uncertain = False  # the tenant may have made the change: only reading again tells
 
     def __init__(self, message: str, next_step: str | None = None, *, wait: float = 0) -> None:
         super().__init__(message)
         self.message = message
         self.next_step = self.next_step if next_step is None else next_step
-        self.wait = wait  # seconds after which the same call may succeed, if the tenant said so
+        self.wait = wait  # seconds until the same call may succeed, if the tenant said so
 
 
 class Unexpected(Problem):
@@ -66,21 +66,21 @@ class NeedsYes(Decision):
 
 class NeedsReplaceEnv(Decision):
     code = "needs_replace_env"
-    next_step = "Add --replace-env, or put .env right by hand."
+    next_step = "Add --replace-env, or edit .env yourself."
 
 
 class BadProject(Decision):
     code = "bad_project"
-    next_step = "Put the file right, then run again."
+    next_step = "Fix the file, then run it again."
 
 
 class EnvFault(Decision):
     code = "env_file"
-    next_step = "Put it right, then run again."
+    next_step = "Fix it, then run the command again."
 
 
 class EnvNotAFile(EnvFault):
-    """What would be read for ever, such as a named pipe."""
+    """Something that would be read forever, such as a named pipe."""
 
 
 class NoSpace(Decision):
@@ -97,7 +97,7 @@ class SystemApi(Decision):
     next_step = "Choose an identifier of your own: --audience https://api.example.com"
 
     def __init__(self, audience: str) -> None:
-        super().__init__(f"{audience} is an API of Auth0 itself; the set-up leaves it alone")
+        super().__init__(f"{audience} is an API of Auth0's own; the set-up leaves it alone")
 
 
 class TenantChoice(Decision):
@@ -117,7 +117,7 @@ class CredentialsMissing(Decision):
 
 class ProjectFault(Decision):
     code = "project"
-    next_step = "Run `uv sync` in the project and put right what it says, then run again."
+    next_step = "Run `uv sync` in the project and fix what it reports, then run it again."
 
 
 class FilesFault(Decision):
@@ -131,13 +131,13 @@ class NotMovable(Decision):
 class EmailTaken(Decision):
     code = "email_taken"
     next_step = (
-        "Find out who made these accounts; delete or rename them in the tenant, then run it again."
+        "Find out who created these accounts; delete or rename them in the tenant, then run again."
     )
 
 
 class NoConnection(Decision):
     code = "connection"
-    next_step = "Make a database connection in the tenant, or keep one only; then run it again."
+    next_step = "Keep exactly one database connection in the tenant, then run it again."
 
 
 class RoleTaken(Decision):
@@ -178,7 +178,7 @@ class LoginOutdated(NotLoggedIn):
 
 class ConfigCorrupt(Decision):
     code, login_helps = "config_corrupt", True
-    next_step = "Run `auth0 login`: it writes the file anew."
+    next_step = "Run `auth0 login`: it rewrites the file."
 
 
 class TokenCorrupt(Decision):
@@ -196,7 +196,7 @@ class KeyringUnreadable(Decision):
 
 
 class LackingScopes(Decision):
-    """The login or the token lacks scopes of the Management API; `text` names them."""
+    """The login or the token lacks Management API scopes; `text` names them."""
 
     code, login_helps = "scopes", True
 
@@ -213,7 +213,7 @@ class LackingScopes(Decision):
 
 class InvalidRequest(Problem):
     code = "invalid_request"
-    next_step = "Put right what it names (auth0/tenant.yaml), then run it again."
+    next_step = "Fix what it names (auth0/tenant.yaml), then run it again."
 
 
 class Unauthorized(Problem):
@@ -228,12 +228,12 @@ class Forbidden(Problem):
 
 class NotFound(Problem):
     code, uncertain = "not_found", True
-    next_step = "Run it again: what it asked for was removed meanwhile."
+    next_step = "Run it again: something it needed was removed meanwhile."
 
 
 class Conflict(Problem):
     code, uncertain = "conflict", True
-    next_step = "Run it again: it reads the tenant first and goes on from there."
+    next_step = "Run it again: it reads the tenant first and continues from there."
 
 
 class RateLimited(Problem):
@@ -271,7 +271,7 @@ class TlsFault(Problem):
 
 class NotMoved(Problem):
     code = "not_moved"
-    next_step = "Put right what is listed, then run it again: it goes on with those who are left."
+    next_step = "Fix what is listed, then run it again: it continues with the remaining users."
 
 
 class NotVerified(Problem):

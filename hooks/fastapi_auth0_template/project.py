@@ -1,4 +1,4 @@
-"""The files of a project: where it is, its answers, and .env, read whole, replaced in one step."""
+"""The files of a project: its folder, its answers, and .env, read whole, replaced in one step."""
 
 import errno
 import os
@@ -17,14 +17,14 @@ from .problems import BadProject, EnvFault, EnvNotAFile
 from .text import protect_settings
 
 TEMPORARY = ".env.new-"
-PLACEHOLDER = "https://api.example.com"  # in .env.example, where it is not the answer
+PLACEHOLDER = "https://api.example.com"  # in .env.example, unless it is the answer
 NO_SPACE = (errno.ENOSPC, errno.EFBIG)
 PRIVATE = "make it readable by you only (mode 0600)"
 
 
 @dataclass(frozen=True)
 class EnvFile:
-    """The text of .env as it was read; `text` is None when there is no such file."""
+    """The text of .env as it was read; `text` is None if there is no such file."""
 
     path: Path
     text: str | None
@@ -36,7 +36,7 @@ class EnvFile:
 
 @dataclass(frozen=True)
 class Project:
-    """A rendered project: where it is, its answers, and the settings in .env."""
+    """A rendered project: its folder, its answers, and the settings in .env."""
 
     root: Path
     env: EnvFile
@@ -44,13 +44,13 @@ class Project:
     placeholders: Mapping[str, str]
 
     def setting(self, name: str, environment: Mapping[str, str]) -> str:
-        """Return a setting as the API finds it: environment before .env; an example's is none."""
+        """Return a setting as the API finds it: environment before .env, no placeholders."""
         value = environment.get(name) or self.env.values.get(name, "")
         return "" if value == self.placeholders.get(name) else value
 
     @property
     def package(self) -> str | None:
-        """The name of the package below src/ that has the settings."""
+        """Return the name of the package in src/ that has the settings."""
         found = sorted(self.root.glob("src/*/settings.py"))
         return found[0].parent.name if found else None
 
@@ -58,7 +58,7 @@ class Project:
 def load(root: Path, env: EnvFile | None = None) -> Project:
     """Read the project's own files; a folder without auth0/tenant.yaml is not a project.
 
-    `env` is taken for a .env that cannot be read.
+    `env` stands in for a .env that cannot be read.
     """
     if not (root / "auth0" / "tenant.yaml").is_file():
         raise BadProject(
@@ -92,7 +92,7 @@ def _answers(path: Path) -> Json:
 
 
 def read_env(path: Path) -> EnvFile:
-    """Read .env byte for byte. Refuse what cannot be merged without doubt."""
+    """Read .env byte for byte. Refuse a file that cannot be merged safely."""
     try:
         status = path.lstat()
     except FileNotFoundError:
@@ -102,7 +102,7 @@ def read_env(path: Path) -> EnvFile:
     if stat.S_ISLNK(status.st_mode):
         raise EnvFault(
             f"{path} is a symbolic link, which the set-up never follows",
-            "Replace the link by a file, then run the command again.",
+            "Replace the link with a file, then run the command again.",
         )
     if not stat.S_ISREG(status.st_mode):
         raise EnvNotAFile(f"{path} is not a file")
@@ -119,7 +119,7 @@ def read_env(path: Path) -> EnvFile:
 
 
 def env_notes(env: EnvFile) -> list[str]:
-    """Say what is odd about .env and will be repaired, or only said, when it is written."""
+    """Say what is odd about .env, whether writing it repairs that or not."""
     if env.text is None:
         return []
     notes = []
@@ -131,7 +131,7 @@ def env_notes(env: EnvFile) -> list[str]:
 
 
 def write_env(env: EnvFile, wanted: Mapping[str, str]) -> bool:
-    """Merge the values into .env, which may have changed since it was read; say if it wrote."""
+    """Merge the values into .env, which may have changed meanwhile; return whether it wrote."""
     current = read_env(env.path)
     before = current.values
     for key in wanted:
@@ -145,7 +145,7 @@ def write_env(env: EnvFile, wanted: Mapping[str, str]) -> bool:
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Put the content at the path in one step, readable by its owner only. Follow no link."""
+    """Write the content to the path in one step, readable by its owner only. Follow no link."""
     if path.is_symlink():
         raise EnvFault(f"{path} is a symbolic link, which the set-up never follows")
     temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(4)}")
@@ -157,7 +157,7 @@ def write_private(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         if os.name == "nt" and path.exists():
-            path.chmod(stat.S_IWRITE)  # Windows replaces no read-only file
+            path.chmod(stat.S_IWRITE)  # Windows does not replace a read-only file
         temporary.replace(path)
     except OSError as error:
         raise EnvFault(
@@ -172,14 +172,14 @@ def write_private(path: Path, content: bytes) -> None:
 
 
 def clear_leftovers(folder: Path) -> None:
-    """Remove what a run left that was killed while it wrote: it holds the same secrets."""
+    """Remove the leftovers of a run killed while it wrote: they hold the same secrets."""
     for stale in folder.glob(f"{TEMPORARY}*"):
         with suppress(OSError):
             stale.unlink()
 
 
 def is_private(path: Path) -> bool:
-    """Whether nobody but the owner may read the file; Windows has no such mode."""
+    """Return whether only the owner may read the file; Windows has no such mode."""
     return os.name == "nt" or not path.exists() or stat.S_IMODE(path.stat().st_mode) == 0o600
 
 

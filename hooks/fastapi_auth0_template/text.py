@@ -1,7 +1,7 @@
-"""Text from outside made fit for a terminal, and secrets hidden in whatever is printed.
+"""Makes outside text fit for a terminal, and hides secrets in everything that is printed.
 
 Messages quote libraries, the auth0 executable and Auth0 itself, and any of them may quote a secret.
-So everything that is printed, as words or as JSON, goes through `redacted`; nothing else hides.
+So everything that is printed, as text or as JSON, goes through `redacted`, and nothing else hides.
 """
 
 import json
@@ -36,7 +36,7 @@ def protect_settings(settings: Mapping[str, str]) -> None:
 
 
 def redacted(text: str) -> str:
-    """Return the text without the secrets that are known, and without what looks like one."""
+    """Return the text without known secrets, and without anything that looks like one."""
     for secret in sorted(_secrets, key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
     return LOOKS_SECRET.sub(HIDDEN, text)

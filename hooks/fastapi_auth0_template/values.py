@@ -1,4 +1,4 @@
-"""What a Domain and an Audience may be; copier.yml and a project's settings take the same."""
+"""Checks for Domains and Audiences; copier.yml and a project's settings accept the same."""
 
 import re
 
@@ -27,9 +27,9 @@ def domain_fault(domain: str) -> str | None:
 def audience_fault(audience: str) -> str | None:
     """Say what is wrong with the identifier of an API, or return None."""
     if not audience or " " in audience or not audience.isprintable():
-        return "an identifier is not empty and has no blanks"
+        return "an identifier must not be empty or contain spaces"
     if OF_AUTH0.fullmatch(audience):
-        return "that is an API of Auth0's own; use an identifier of your own"
+        return "that is an API of Auth0's own; use your own identifier"
     if CLIENT_ID.fullmatch(audience):
         return "that looks like a client id; type the identifier of the API"
     if "," in audience or audience[0] in "([" or re.search("://.*://", audience):

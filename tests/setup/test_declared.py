@@ -32,14 +32,14 @@ def add(lines: str) -> Callable[[str], str]:
 
 # What is edited, what the message says, and text on the line that it names.
 FAULTS: dict[str, tuple[Callable[[str], str], str, str]] = {
-    "a date": (replace("Read messages", "2026-11-28"), "2026-11-28 is no text", SCOPE),
-    "not a number": (replace("Read messages", ".nan"), "nan is no text", SCOPE),
+    "a date": (replace("Read messages", "2026-11-28"), "2026-11-28 is not text", SCOPE),
+    "not a number": (replace("Read messages", ".nan"), "nan is not text", SCOPE),
     "a scope twice": (
         replace("write:messages", "read:messages"),
         "read:messages is there twice",
         "- value: read:messages",
     ),
-    "a scope is yes": (replace("read:messages", "yes"), "true is no text", "- value: yes"),
+    "a scope is yes": (replace("read:messages", "yes"), "true is not text", "- value: yes"),
     "a scope has a blank": (replace("read:messages", "read messages"), "no scope", "- value: read"),
     "a switch is a word": (
         replace("enforce_policies: false", "enforce_policies: 'no'"),
@@ -48,7 +48,7 @@ FAULTS: dict[str, tuple[Callable[[str], str], str, str]] = {
     ),
     "a lifetime is a word": (
         replace("token_lifetime: 3600", "token_lifetime: soon"),
-        "'soon' is no number of seconds",
+        "'soon' is not a number of seconds",
         "token_lifetime: soon",
     ),
     "a lifetime is too long": (
@@ -59,11 +59,11 @@ FAULTS: dict[str, tuple[Callable[[str], str], str, str]] = {
     "symmetric": (replace("RS256", "HS256"), "'HS256' is none of RS256", "signing_alg"),
     "no name": (lambda text: text.replace('- name: "My API"\n    id', "- id"), "no name", "- id"),
     "another keyword": (replace('"My API"', '"@@NAME@@"'), "not @@NAME@@", "@@NAME@@"),
-    "a part of itself": (add("    options: &me {more: *me}"), "is a part of", "&me"),
+    "a part of itself": (add("    options: &me {more: *me}"), "contains it", "&me"),
     "aliases that multiply": (add(BOMB), "aliases make more than", "x"),
     "deep nesting": (add(f"    deep: {'[' * 900}{']' * 900}"), "nested more than", "deep"),
     "a property twice": (add("    token_lifetime: 60"), "token_lifetime is there twice", "60"),
-    "a property of no name": (add("    1: x"), "the name of a property is text", "1: x"),
+    "a property of no name": (add("    1: x"), "the name of a property must be text", "1: x"),
     "an unknown policy": (
         add("    subject_type_authorization: {user: {policy: nobody}}"),
         "policy: 'nobody' is none of allow_all",
@@ -83,7 +83,7 @@ def test_a_fault_is_named_with_its_line(machine: Machine, name: str) -> None:
     done = machine.run("setup", "--yes")
     assert time.monotonic() - started < 20
     assert done.code == 3, done
-    done.says(words, f"{path}, line ", "next: Put the file right")
+    done.says(words, f"{path}, line ", "next: Fix the file")
     assert "defect" not in done.said
     assert machine.tenant.writes == []
     number = int(done.said.partition(", line ")[2].partition(":")[0])
@@ -100,7 +100,7 @@ def test_a_property_that_the_tenant_refuses_is_named_with_its_line(machine: Mach
     path = machine.project / "auth0" / "tenant.yaml"
     lines = path.read_text(encoding="utf-8").splitlines()
     (number,) = [n for n, line in enumerate(lines, 1) if "token_lifetime_for_web:" in line]
-    done.says("token_lifetime_for_web", f"Put right {path}, line {number}")
+    done.says("token_lifetime_for_web", f"Fix {path}, line {number}")
     machine.finish("--via", "api")
 
 

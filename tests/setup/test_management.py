@@ -168,7 +168,7 @@ def test_discovery_fails_after_the_tenant_is_complete(
     machine.tenant.fail(VERIFYING[name], "GET", DISCOVERY, times=float("inf"))
     done = machine.setup("--via", via, "--timeout", "2")
     assert done.code == 1, done
-    done.says("error:", "(what was done stays; a second run goes on from there)", "next:")
+    done.says("error:", "(what was done stays; a second run continues from there)", "next:")
     assert machine.env_file.read_text() == OWN
     writes = machine.tenant.writes
     machine.finish("--via", via)

@@ -95,7 +95,7 @@ def test_an_api_of_auth0_is_refused(machine: Machine, via: str) -> None:
     for identifier in (machine.tenant.management_audience, "urn:theirs"):
         done = machine.setup("--via", via, "--audience", identifier)
         assert done.code == 3, done
-        done.says("an API of Auth0 itself", "next:")
+        done.says("an API of Auth0's own", "next:")
     assert machine.tenant.writes == []
     machine.finish("--via", via)
 

@@ -182,7 +182,7 @@ STATES = {
     "config cut off": State(
         config_corrupt('{"tenants": '),
         "config_corrupt",
-        ("cannot read its own configuration", "Run `auth0 login`: it writes the file anew."),
+        ("cannot read its own configuration", "Run `auth0 login`: it rewrites the file."),
     ),
     "config no JSON": State(
         config_corrupt("<html>"), "config_corrupt", ("cannot read its own configuration",)
@@ -196,7 +196,7 @@ STATES = {
     "another tenant asked for": State(
         several_tenants,
         "unknown_tenant",
-        ("not logged in to third.eu.auth0.com", "or choose of: localhost:"),
+        ("not logged in to third.eu.auth0.com", "or choose one of: localhost:"),
         flags=("--tenant", "third.eu.auth0.com"),
     ),
     "token refused, 1.27": State(

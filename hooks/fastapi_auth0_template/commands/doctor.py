@@ -1,4 +1,4 @@
-"""`doctor`: look at everything that makes tokens fail; the worst finding is the exit code."""
+"""`doctor`: check everything that makes tokens fail; the worst finding is the exit code."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ EXIT_CODES = {"failure": 2, "warning": 1}
 
 
 def doctor(options: Options, console: Console) -> int:
-    """Print each check as it is made. Nothing is changed."""
+    """Run each check and print its finding. Change nothing."""
     token = _token(options, console)
     project, env_fault = _project_and_fault(options.project)
 
@@ -55,7 +55,7 @@ def _token(options: Options, console: Console) -> str | None:
 
 
 def _project_and_fault(root: Path) -> tuple[Project, Problem | None]:
-    """Return the project, as if it had no .env if that cannot be read; and why."""
+    """Return the project and no problem; or, if .env cannot be read, without it and why."""
     try:
         return load(root), None
     except EnvFault as problem:

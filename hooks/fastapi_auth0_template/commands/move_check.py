@@ -1,4 +1,4 @@
-"""`move-check`: the lines to change before a project leaves its own issuer for Auth0."""
+"""`move-check`: list the lines to change before a project leaves its own issuer for Auth0."""
 
 from ..console import Console
 from ..model import Options
@@ -7,7 +7,7 @@ from ..move.imports import find_uses
 
 
 def move_check(options: Options, console: Console) -> int:
-    """List every use of the issuer with what replaces it; 2 if there is any."""
+    """List every use of the issuer with its replacement; return 2 if there is any."""
     found = project.find(options.project)
     access = project.access(found)
     console.report.facts["audience"] = access.audience
@@ -28,7 +28,5 @@ def move_check(options: Options, console: Console) -> int:
         console.say("Nothing to change: no file of yours uses the issuer.")
         return 0
     console.say()
-    console.say(
-        "Change these lines, run the tests with tokens of the demo, then update the project."
-    )
+    console.say("Change these lines, run the tests, then update the project.")
     return 2

@@ -1,4 +1,4 @@
-"""`move-users`: write Auth0's import files; with --upload, make the tenant hold users and roles."""
+"""`move-users`: write Auth0's import files; with --upload, import the users and assign roles."""
 
 import os
 import shlex
@@ -22,7 +22,7 @@ SCOPES = (
 
 
 def move_users(options: Options, console: Console) -> int:
-    """Export, check, write the files; or compare, show, confirm, upload, check, remove them."""
+    """Export, check and write the files; or compare, show, confirm, upload, check, remove them."""
     found = project.find(options.project)
     tenant = _tenant(options, console) if options.upload else None
     access = project.access(found)
@@ -41,7 +41,7 @@ def move_users(options: Options, console: Console) -> int:
 
 
 def _export(options: Options, found: project.SelfHosted) -> list[project.User]:
-    """Return the users; the file they come in is gone then. A dry run makes no folder."""
+    """Return the users, and delete the file they came in. A dry run makes no folder."""
     if options.dry_run:
         with TemporaryDirectory() as folder:
             return project.export(found, Path(folder) / project.EXPORT)
@@ -53,7 +53,7 @@ def _export(options: Options, found: project.SelfHosted) -> list[project.User]:
 
 
 def _tenant(options: Options, console: Console) -> UserTenant:
-    """Return the tenant; multipart uploads need the Management API, so a machine's credentials."""
+    """Return the tenant; uploads need the Management API, and so a machine's credentials."""
     named = options.tenant or os.environ.get("AUTH0_DOMAIN", "")
     if not named:
         raise MissingSetting("which tenant? AUTH0_DOMAIN is not set", "Set it, or use --tenant.")
@@ -82,9 +82,7 @@ def _only_files(options: Options, console: Console, users: list[project.User]) -
     console.say(f"{len(users)} users are in {len(paths)} files, with their password hashes:")
     for path in paths:
         console.command(str(path))
-    console.say(
-        "Next, with the credentials of a machine; it writes the files anew and removes them:"
-    )
+    console.say("Next, with a machine's credentials; this rewrites the files, then removes them:")
     place = shlex.quote(str(options.files))
     console.command(f"fastapi-auth0-template move-users --project . --files {place} --upload")
     return 0

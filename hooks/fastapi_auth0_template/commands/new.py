@@ -3,12 +3,12 @@
     uvx --from git+ADDRESS fastapi-auth0-template new myapi
     python3 hooks/bootstrap.py new ../myapi            # the same from a clone
 
-It does what `copier copy` and the commands that it prints do. The template is the repository that
-this file was installed from (PEP 610) or lies in, so `copier update` finds it later.
+It does the same as `copier copy` and the commands that it prints. The template is the repository
+that this file was installed from (PEP 610) or is part of, so `copier update` finds it later.
 
-Exit codes: 0 the project is there and green; 1 an answer or the template was refused, nothing is
-written; 2 the command line or the destination will not do; 3 a tool or the network is missing; 4
-the project is there but not green; 5 it is green, but the set-up of Auth0 did not finish; 130
+Exit codes: 0 the project exists and is green; 1 an answer or the template was refused, and nothing
+was written; 2 the command line or the destination is unusable; 3 a tool or the network is missing;
+4 the project exists but is not green; 5 it is green, but the set-up of Auth0 did not finish; 130
 Ctrl-C at a question.
 """
 
@@ -48,7 +48,7 @@ SETUP = ["run", "scripts/tenant.py", "setup"]
 
 
 class LauncherError(Problem):
-    """Stops the run: one line for the user, and the exit code."""
+    """Ends the run with one line for the user and an exit code."""
 
     def __init__(self, exit_code: int, message: str) -> None:
         super().__init__(message, "")
@@ -57,7 +57,7 @@ class LauncherError(Problem):
 
 @dataclass(frozen=True)
 class Template:
-    """Where Copier takes the template from; `note` is for the user."""
+    """Where Copier gets the template from; `note` is for the user."""
 
     source: str
     ref: str | None
@@ -66,7 +66,7 @@ class Template:
 
 def main(argv: list[str] | None = None) -> int:
     if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)  # In order with what the commands say.
+        sys.stdout.reconfigure(line_buffering=True)  # In order with the commands' output.
     options = parse(argv)
     destination = Path(options.destination)
     try:
@@ -101,7 +101,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def find_tools() -> str:
-    """The uv to call: the one that started this, or on PATH. Copier needs git: so that, too."""
+    """Return the uv that started this, or the one on PATH. Require git as well: Copier needs it."""
     if not shutil.which("git"):
         raise LauncherError(MISSING, "git is needed and not on PATH: install it")
     uv = shutil.which(os.environ.get("UV", "")) or shutil.which("uv")
@@ -111,7 +111,7 @@ def find_tools() -> str:
 
 
 def refuse_occupied(destination: Path) -> None:
-    """Nothing is ever written over files that are there; a fresh `git init` is all right."""
+    """Never write over existing files; a fresh `git init` is all right."""
     if destination.is_dir():
         occupied = any(entry.name != ".git" for entry in destination.iterdir())
     else:
@@ -125,7 +125,7 @@ def refuse_occupied(destination: Path) -> None:
 
 
 def find_template(source: str | None, ref: str | None) -> Template:
-    """The template that was asked for, or the one that this file came with."""
+    """Return the template that was asked for, or the one that this file came with."""
     if source:
         return Template(source, ref, source)
     root = Path(__file__).resolve().parents[3]
@@ -143,7 +143,7 @@ def find_template(source: str | None, ref: str | None) -> Template:
 
 
 def from_origin(origin: dict[str, Any], ref: str | None) -> Template:
-    """The repository that pip or uv installed this launcher from, told by its direct_url.json."""
+    """Return the repository that pip or uv installed this from, as direct_url.json names it."""
     url = str(origin["url"])
     if "vcs_info" not in origin:
         return from_folder(Path(url2pathname(urlsplit(url).path)), ref)
@@ -154,7 +154,7 @@ def from_origin(origin: dict[str, Any], ref: str | None) -> Template:
 
 
 def from_folder(root: Path, ref: str | None) -> Template:
-    """A clone: its latest tag, or without tags its last commit; HEAD takes uncommitted work too."""
+    """Return a clone's latest tag, or its last commit; HEAD includes uncommitted work."""
     if not (root / ".git").exists():
         return Template(str(root), None, f"{root} (no git clone: copier update will not work)")
     dirty = bool(git(root, "status", "--porcelain"))
@@ -168,7 +168,7 @@ def from_folder(root: Path, ref: str | None) -> Template:
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """The output of a git command that only reads; empty when it fails."""
+    """Return the output of a git command that only reads; empty if it fails."""
     done = subprocess.run(
         ["git", "-C", str(folder), *arguments], capture_output=True, encoding="utf-8"
     )
@@ -179,9 +179,9 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def render(template: Template, destination: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """Ask and render; returns all answers. Copier removes a new destination when it fails."""
+    """Ask, render, and return all answers. Copier removes a new destination if it fails."""
     print(f"Template: {template.note}")
-    warnings.simplefilter("ignore", CopierWarning)  # `note` says the same in our words.
+    warnings.simplefilter("ignore", CopierWarning)  # `note` says the same.
     try:
         worker = copier.run_copy(
             template.source,
@@ -193,7 +193,7 @@ def render(template: Template, destination: Path, options: argparse.Namespace) -
             quiet=True,
         )
     except KeyboardInterrupt:
-        raise  # The one of Copier is a CopierError as well.
+        raise  # Copier's own is a CopierError as well.
     except ProcessExecutionError as error:
         raise LauncherError(
             MISSING, f"git cannot get the template: {gist(str(error.stderr))}"
@@ -218,7 +218,7 @@ def read_answers(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def gist(text: str) -> str:
-    """The last line that says something: the reason, in what git and Copier print."""
+    """Return the last line with text: the reason, in the output of git and Copier."""
     return next(
         (line for line in reversed(text.splitlines()) if line.strip()), "no reason was given"
     )
@@ -228,7 +228,7 @@ def gist(text: str) -> str:
 
 
 def finish(destination: Path, answers: dict[str, Any], uv: str) -> int:
-    """Leave the project synced, green, committed and, if wanted, set up; print how to go on."""
+    """Sync, test, commit and, if wanted, set up the project; print the next steps."""
     here = f"cd {shlex.quote(str(destination))}"
     on_path = shutil.which("uv")
     shown_uv = "uv" if on_path and Path(on_path).samefile(uv) else shlex.quote(uv)
@@ -256,7 +256,7 @@ def finish(destination: Path, answers: dict[str, Any], uv: str) -> int:
 
 
 def run(command: list[str], folder: Path) -> int:
-    """A command in the foreground. Ctrl-C is for the command: its exit code then says so."""
+    """Run a command in the foreground. It handles Ctrl-C itself; its exit code says so."""
     print(f"\n$ {shlex.join([Path(command[0]).stem, *command[1:]])}")
     environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     before = signal.signal(signal.SIGINT, lambda *_: None)
@@ -267,7 +267,7 @@ def run(command: list[str], folder: Path) -> int:
 
 
 def commit(destination: Path, here: str) -> None:
-    """The first commit, which `copier update` needs; inside another work tree it is the user's."""
+    """Make the first commit, which `copier update` needs, except inside another work tree."""
     top = git(destination, "rev-parse", "--show-toplevel")
     if top and Path(top) != destination.resolve():
         print(f"\n{destination} lies in the git work tree {top}: commit it there")

@@ -1,4 +1,4 @@
-"""`setup`: make the tenant hold what auth0/tenant.yaml declares, and .env name it."""
+"""`setup`: bring the tenant in line with auth0/tenant.yaml, and point .env at it."""
 
 import os
 import re
@@ -95,19 +95,19 @@ def _callbacks(options: Options, project: Project) -> tuple[str, ...]:
 
 
 def _differing_answer(options: Options, project: Project) -> list[str]:
-    """Say that .env and the answer name different APIs: an update changes only the answer."""
+    """Say if .env and the answer name different APIs: an update changes only the answer."""
     answer = project.answers.get("auth0_audience", "")
     current = project.setting("AUTH0_AUDIENCE", os.environ)
     if options.audience or not (answer and current) or answer == current:
         return []
     return [
-        f"AUTH0_AUDIENCE is {current}, and the answer in .copier-answers.yml is {answer}; the"
-        f" set-up takes the first; --audience {answer} takes the other"
+        f"AUTH0_AUDIENCE is {current}, but the answer in .copier-answers.yml is {answer}; the"
+        f" set-up uses the first; --audience {answer} uses the other"
     ]
 
 
 def _with_login(console: Console, action: Callable[[], Result]) -> Result:
-    """Run the action; where only a login is missing, offer one at a terminal and try again."""
+    """Run the action; if only a login is missing, offer one at a terminal and try again."""
     for _ in range(2):
         try:
             return action()
@@ -147,7 +147,7 @@ def _show(console: Console, run: Run, connection: Connection, found: Found, env:
 
 
 def _decide(options: Options, console: Console, connection: Connection, env: EnvPlan) -> None:
-    """Ask for a yes to the plan, and for one of its own to what it replaces in .env."""
+    """Ask for a yes to the plan, and for a separate one to values it replaces in .env."""
     if env.replaced and not options.replace_env:
         keys = ", ".join(env.replaced)
         if not console.asks:
@@ -156,7 +156,7 @@ def _decide(options: Options, console: Console, connection: Connection, env: Env
                 f" (not asked: {console.mute_reason})"
             )
         if not console.yes(f"Replace {keys} in .env?"):
-            raise Declined("Put .env right, then run it again.")
+            raise Declined("Edit .env, then run it again.")
     if options.yes:
         return
     if not console.asks:
@@ -169,7 +169,7 @@ def _finish(
     options: Options, console: Console, run: Run, connection: Connection, env: EnvPlan
 ) -> None:
     wrote_env, wrote_before = False, run.wrote
-    run.wrote = True  # for who presses Ctrl-C now
+    run.wrote = True  # in case of Ctrl-C from here on
     try:
         wrote_env = bool(env.values) and write_env(run.project.env, env.values)
     finally:
@@ -191,7 +191,7 @@ def _finish(
 
 
 def _flags(options: Options, connection: Connection) -> list[str]:
-    """Return the flags that make the same run again."""
+    """Return the flags that repeat this run."""
     flags = ["--tenant", connection.tenant.domain]
     for name, value in (("--audience", options.audience), ("--via", options.via)):
         flags += [name, value] if value else []

@@ -12,7 +12,7 @@ from ..values import domain_fault
 
 
 def token(options: Options, console: Console) -> int:
-    """Print a token, kept or new."""
+    """Print a token, cached or new."""
     project = load(options.project)
     needed = {
         "AUTH0_DOMAIN": options.tenant or project.setting("AUTH0_DOMAIN", os.environ),
@@ -32,7 +32,7 @@ def token(options: Options, console: Console) -> int:
     dpop = project.setting("AUTH0_DPOP", os.environ) or project.answers.get("dpop", "")
     if dpop == "required":
         raise MissingSetting(
-            "this API takes DPoP-bound tokens only, and those are of no use without their key",
+            "this API accepts only DPoP-bound tokens, and those are of no use without their key",
             "Use `uv run scripts/demo.py`, or set AUTH0_DPOP=accepted while you try.",
         )
     scopes = tuple(scope for given in options.scopes for scope in given.split())

@@ -1,4 +1,4 @@
-"""One finding of the doctor, and what the doctor is asked to look at."""
+"""A finding of the doctor, and the examination it is asked for."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ def ok(name: str, found: str) -> Check:
 
 
 def skipped(name: str, why: str, remedy: str | None = None) -> Check:
-    """A check that could not be made is never good."""
+    """Skip a check that could not run: it never counts as good."""
     return Check(name, "skipped", why, remedy)
 
 
@@ -42,7 +42,7 @@ def failure(name: str, found: str, remedy: str) -> Check:
 
 @dataclass(frozen=True)
 class Examination:
-    """What is asked of the doctor; `connect` gives the way to the tenant, or raises Problem."""
+    """What the doctor is asked to examine; `connect` returns the tenant, or raises Problem."""
 
     project: Project
     patience: Patience

@@ -1,7 +1,7 @@
-"""The project asked about itself, by its own Python: settings, scopes, keys, and one token.
+"""Asks the project about itself in its own Python: settings, scopes, keys, and one token.
 
-The tool has an environment of its own and cannot import the project. What cannot be asked is
-skipped by the checks, with the reason.
+The tool has its own environment and cannot import the project. The checks skip what cannot be
+asked, with the reason.
 """
 
 import json
@@ -20,14 +20,14 @@ from ..project import Project
 from ..tenant.process import stoppable
 from ..text import printable
 
-STARTING = 40.0  # seconds to load the project, beside those that it waits for keys
+STARTING = 40.0  # seconds to load the project, on top of waiting for the keys
 NO_ENVIRONMENT = "the project has no environment yet"
 SYNC = "Run `uv sync`, then the doctor again."
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings that the checks look at, as the API has them."""
+    """The settings that the checks look at, with the API's values."""
 
     auth0_domain: str = ""
     auth0_audience: str = ""
@@ -42,7 +42,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Inside:
-    """What the project said; `why` is the reason where it could not be asked at all."""
+    """The project's answer; `why` is the reason if it could not be asked at all."""
 
     settings: Settings
     why: str = ""
@@ -56,7 +56,7 @@ class Inside:
 
 
 def ask(project: Project, token: str | None, seconds: float) -> Inside:
-    """Run the probe; `seconds` is how long it waits for the tenant's keys."""
+    """Run the probe, which waits `seconds` for the tenant's keys."""
     python = python_of(project.root)
     fallback = raw_settings(project)
     if python is None or project.package is None:
@@ -76,7 +76,7 @@ def ask(project: Project, token: str | None, seconds: float) -> Inside:
 def run(
     argv: list[str], folder: Path, asked: bytes, seconds: float
 ) -> "subprocess.CompletedProcess[bytes]":
-    """Run the project's Python in the project; it ends with us, and with its time."""
+    """Run the project's Python in the project; stop it when its time is up, or when we stop."""
     with subprocess.Popen(
         argv,
         cwd=folder,
@@ -114,7 +114,7 @@ def _inside(project: Project, found: Json, fallback: Settings) -> Inside:
 
 
 def _guard_error(found: Json) -> str:
-    """Return why the guard cannot start; where it ended the process, what it said."""
+    """Return why the guard cannot start; if it ended the process, return its message."""
     error = str(found.get("guard_error") or "")
     if error.startswith("SystemExit"):
         error = str(found["said"]).removeprefix("The API cannot start:")
@@ -122,7 +122,7 @@ def _guard_error(found: Json) -> str:
 
 
 def _settings(found: dict[str, Any]) -> Settings:
-    """Return what the project has; an older release may lack a setting."""
+    """Return the project's settings; an older release may lack some."""
     known: dict[str, Any] = {}
     for name, value in found.items():
         if value is not None:
@@ -131,7 +131,7 @@ def _settings(found: dict[str, Any]) -> Settings:
 
 
 def raw_settings(project: Project) -> Settings:
-    """Return the settings as far as they can be read without the project's own rules."""
+    """Return the settings that can be read without the project's own rules."""
 
     def get(name: str, default: str = "") -> str:
         return project.setting(name, os.environ) or default
@@ -156,7 +156,7 @@ def raw_settings(project: Project) -> Settings:
 
 
 def python_of(root: Path) -> str | None:
-    """Return the Python of the project's environment; none is made, and nothing is installed."""
+    """Return the Python of the project's environment; create and install nothing."""
     named = os.environ.get("UV_PROJECT_ENVIRONMENT") or ".venv"
     for folder in (root / named, *(parent / named for parent in root.parents)):
         for place in ("bin/python", "Scripts/python.exe"):
@@ -172,7 +172,7 @@ def python_of(root: Path) -> str | None:
 
 
 def _environment() -> dict[str, str]:
-    """The environment of the API, without what belongs to the tool."""
+    """Return the environment for the API, without the tool's own variables."""
     dropped = ("VIRTUAL_ENV", "PYTHONHOME", "PYTHONWARNINGS")
     child = {name: value for name, value in os.environ.items() if name not in dropped}
     return child | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONIOENCODING": "utf-8"}

@@ -1,4 +1,4 @@
-"""The checks in the order in which one failure explains the next."""
+"""Runs the checks in the order in which one failure explains the next."""
 
 from collections.abc import Iterator
 
@@ -11,11 +11,11 @@ from . import token as of_token
 from .check import Check, Examination, skipped
 from .inside import Inside, ask, raw_settings
 
-WAIT = 10.0  # seconds at most that the guard waits for the tenant's keys
+WAIT = 10.0  # seconds that the guard waits for the tenant's keys, at most
 
 
 def run(examination: Examination) -> Iterator[Check]:
-    """Make every check, one after the other."""
+    """Run every check, one after the other."""
     project, patience = examination.project, examination.patience
     yield of_project.env(project, examination.env_fault)
     inside = _inside(examination)
@@ -49,7 +49,7 @@ def _unusable(name: str, value: str, kind: str) -> str:
 
 
 def _inside(examination: Examination) -> Inside:
-    """Ask the project, unless it would wait for ever for a .env that is no file."""
+    """Ask the project, unless it would wait forever for a .env that is not a file."""
     project, fault = examination.project, examination.env_fault
     if isinstance(fault, EnvNotAFile):
         return Inside(raw_settings(project), ".env cannot be read", remedy=fault.next_step)

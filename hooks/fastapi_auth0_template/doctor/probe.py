@@ -1,7 +1,7 @@
-"""Ask a project about itself: its settings, scopes and guard. Run by the project's own Python.
+"""Asks a project about its settings, scopes and guard. Runs in the project's own Python.
 
-stdin is a JSON object: `token` or null, and `seconds` to wait for the tenant's keys; stdout is one.
-It works with every release of the template: it uses only what `main.py` uses.
+stdin is a JSON object: `token` or null, and `seconds` to wait for the tenant's keys; so is stdout.
+It works with every release of the template, because it uses only what `main.py` uses.
 """
 
 import asyncio
@@ -23,9 +23,9 @@ NAMES = (
 
 
 def main() -> None:
-    """Answer as far as the project can be loaded."""
+    """Answer as much as can be loaded of the project."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what the project prints is no answer
+    os.dup2(2, 1)  # the project's own prints are not part of the answer
     asked = json.loads(sys.stdin.buffer.read())
     found: dict[str, Any] = {}
     try:
@@ -75,7 +75,7 @@ def plain(value: object) -> object:
 
 
 class Records(logging.Handler):
-    """The log of the guard: why a token was refused, or why keys could not be fetched."""
+    """Collects the guard's log: why a token was refused, or why keys could not be fetched."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -131,7 +131,7 @@ def request(scheme: str, token: str) -> dict[str, Any]:
 
 
 async def verdict(app: Any, settings: Any, token: str, log: Records) -> dict[str, Any]:
-    """Send the token as a client would; return the status, and what the log says of it."""
+    """Send the token as a client would; return the status, and the log line about it."""
     scheme = "DPoP" if getattr(settings, "auth0_dpop", "") == "required" else "Bearer"
     status = 0
     del log.lines[:]

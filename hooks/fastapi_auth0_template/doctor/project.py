@@ -1,4 +1,4 @@
-"""What can be wrong with the project itself: .env, settings, scopes, front ends, proxies, tools."""
+"""Checks of the project itself: .env, settings, scopes, front ends, proxies, tools."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
 def env(project: Project, fault: Problem | None) -> Check:
-    """.env is there, is yours alone, and is not in git."""
+    """.env exists, only you can read it, and it is not in git."""
     path, name = project.env.path, "env-file"
     if fault:
         return failure(name, fault.message, fault.next_step)
@@ -55,11 +55,11 @@ def _is_tracked(project: Project) -> bool:
 
 
 def settings(project: Project, inside: Inside) -> Check:
-    """The settings by the project's own rules; without them, what everything else needs."""
+    """The settings pass the project's own rules, or at least the ones that checks need are set."""
     name, found = "settings", inside.settings
     if inside.faults:
         told = printable("; ".join(inside.faults), 600)
-        return failure(name, told, f"Run the set-up, or put it right in {project.env.path}.")
+        return failure(name, told, f"Run the set-up, or fix it in {project.env.path}.")
     if inside.valid:
         return ok(name, f"{found.auth0_domain}, {found.auth0_audience}")
     faults = [
@@ -106,7 +106,7 @@ def differences(one: Mapping[str, str], here: str, two: Mapping[str, str], there
 
 
 def guard(inside: Inside) -> Check:
-    """The API itself can fetch the keys: with its HTTP client, its proxies, its certificates."""
+    """The API itself can fetch the keys, with its HTTP client, proxies and certificates."""
     name = "guard"
     if inside.guard is None:
         why = inside.guard_error or inside.why or "the settings have to be right first"
@@ -125,7 +125,7 @@ def guard(inside: Inside) -> Check:
 
 
 def cors(settings: Settings) -> Check:
-    """Browser front ends that may call the API are named, and encrypted."""
+    """Browser front ends that may call the API are named, and use https."""
     origins = settings.cors_origins
     if "*" in origins:
         return warning(
@@ -133,12 +133,12 @@ def cors(settings: Settings) -> Check:
         )
     plain = [o for o in origins if o.startswith("http://") and not _is_local(o)]
     if plain:
-        return warning("cors", f"tokens would travel in clear from {plain[0]}", "Use https there.")
-    return ok("cors", ", ".join(origins) or "no browser front end of another origin may call")
+        return warning("cors", f"{plain[0]} would send tokens unencrypted", "Use https there.")
+    return ok("cors", ", ".join(origins) or "no browser front end on another origin may call it")
 
 
 def proxy(project: Project, settings: Settings) -> Check:
-    """What a reverse proxy changes is said, and only the proxy may say it."""
+    """The settings say what a reverse proxy changes, and trust nobody but the proxy."""
     url, proxies = settings.public_url, settings.trusted_proxies
     if any(network.endswith("/0") for network in proxies):
         return warning(
@@ -177,5 +177,5 @@ def cli(patience: Patience) -> Check:
     if version and version < FLOOR:
         return failure("cli", f"auth0 {words} is too old for the set-up", update)
     if version and version < RECOMMENDED:
-        return warning("cli", f"auth0 {words} opens a login where newer ones say so", update)
+        return warning("cli", f"auth0 {words} opens a login where newer ones report it", update)
     return ok("cli", f"auth0 {words}")

@@ -1,4 +1,4 @@
-"""What can be wrong with the tenant: its public endpoints, and the API in it."""
+"""Checks of the tenant: its public endpoints, and the API in it."""
 
 import os
 import socket
@@ -29,7 +29,7 @@ SKEW_WARNS, SKEW_FAILS = 10, 60  # seconds
 
 
 def public(domain: str, patience: Patience) -> Generator[Check, None, list[Json] | None]:
-    """DNS, TLS, discovery, issuer, keys, clock; returns the keys."""
+    """Check DNS, TLS, discovery, issuer, keys and clock; return the keys."""
     yield (resolved := dns(domain, patience))
     names = PUBLIC_CHECKS[1:]
     if resolved.status == "failure":
@@ -56,7 +56,7 @@ def public(domain: str, patience: Patience) -> Generator[Check, None, list[Json]
 
 
 def dns(domain: str, patience: Patience) -> Check:
-    """The host of the tenant has an address."""
+    """The tenant's host has an address."""
     host, _, port = domain.partition(":")
     if urllib.request.getproxies().get("https") and not urllib.request.proxy_bypass(host):
         return skipped("dns", "requests go through a proxy, which resolves the name")
@@ -72,19 +72,19 @@ def dns(domain: str, patience: Patience) -> Check:
 
 
 def issuer(name: str, domain: str, found: object) -> Check:
-    """Tokens of the domain name the issuer that the API trusts."""
+    """Tokens from the domain name the issuer that the API trusts."""
     if found == f"https://{domain}/":
         return ok(name, str(found))
     host = urlsplit(str(found)).netloc
     return failure(
         name,
-        f"tokens of https://{domain} say {printable(str(found))}, which the API refuses",
+        f"tokens from https://{domain} say {printable(str(found))}, which the API refuses",
         f"Set AUTH0_DOMAIN={printable(host)}, or use the domain that clients log in at.",
     )
 
 
 def keys(url: object, patience: Patience) -> tuple[list[Json] | None, Check]:
-    """The tenant publishes a key for signatures."""
+    """The tenant publishes a signing key."""
     try:
         if not isinstance(url, str):
             raise BadAnswer("discovery names no jwks_uri", "Check AUTH0_DOMAIN.")
@@ -102,9 +102,9 @@ def keys(url: object, patience: Patience) -> tuple[list[Json] | None, Check]:
 
 
 def clock(ahead: float | None) -> Check:
-    """This clock and the tenant's agree."""
+    """This machine's clock and the tenant's agree."""
     if ahead is None:
-        return skipped("clock", "the tenant did not say its time")
+        return skipped("clock", "the tenant did not send its time")
     words = f"this clock is {abs(ahead):.0f} s {'behind' if ahead > 0 else 'ahead of'} the tenant's"
     remedy = "Synchronise the clock (NTP): tokens are refused as expired or as not valid yet."
     if abs(ahead) >= SKEW_FAILS:
@@ -115,7 +115,7 @@ def clock(ahead: float | None) -> Check:
 
 
 def custom_domain(domain: str, patience: Patience) -> Check:
-    """A further domain of the tenant issues tokens in its own name."""
+    """Another domain of the tenant issues tokens in its own name."""
     try:
         found = http.discovery(domain, patience).body.get("issuer")
     except Problem as problem:
@@ -127,7 +127,7 @@ def custom_domain(domain: str, patience: Patience) -> Check:
 
 
 def api(examination: Examination, audience: str, settings: Settings) -> Iterator[Check]:
-    """The API in the tenant, where there is access to the Management API."""
+    """Check the API in the tenant, given access to the Management API."""
     try:
         tenant = examination.connect()
         found = next(iter(tenant.apis(audience)), None)
@@ -142,7 +142,7 @@ def api(examination: Examination, audience: str, settings: Settings) -> Iterator
         words, remedy = f"{tenant.domain} has no API {audience}", SETUP
         if near:
             words += f", but has {near.get('identifier')}"
-            remedy = "Set AUTH0_AUDIENCE to that: it has to be the same to the letter."
+            remedy = "Set AUTH0_AUDIENCE to that: the two must match exactly."
         yield failure("api", words, remedy)
         for name in API_CHECKS:
             yield skipped(name, "there is no such API")
@@ -156,7 +156,7 @@ def api(examination: Examination, audience: str, settings: Settings) -> Iterator
 
 
 def _nearly(tenant: Tenant, audience: str) -> Json | None:
-    """Return an API whose identifier differs by what people overlook."""
+    """Return an API whose identifier differs by something people overlook."""
     bare = audience.rstrip("/")
     for identifier in dict.fromkeys((bare, f"{bare}/", audience.lower())):
         if identifier != audience and (found := tenant.apis(identifier)):
@@ -165,7 +165,7 @@ def _nearly(tenant: Tenant, audience: str) -> Json | None:
 
 
 def signing(api: Json) -> Check:
-    """Tokens are signed as the API wants it."""
+    """Tokens are signed with the algorithm that the API accepts."""
     algorithm = api.get("signing_alg")
     if algorithm == "RS256":
         return ok("api-signing", "RS256")
@@ -173,7 +173,7 @@ def signing(api: Json) -> Check:
 
 
 def authorization(api: Json, wanted: str) -> Check:
-    """RBAC puts into the token what the API asks for."""
+    """RBAC puts into the token the claim that the API reads."""
     name = "api-authorization"
     rbac = bool(api.get("enforce_policies"))
     claim = str(api.get("token_dialect", "")).endswith("_authz")
@@ -198,25 +198,25 @@ def profile(api: Json, dialect: str) -> Check:
     return failure(
         "api-profile",
         f"the tenant issues {found}, the API expects {dialect}",
-        "Answer token_dialect anew (copier update) or set AUTH0_TOKEN_DIALECT; then the set-up.",
+        "Switch token_dialect (copier update) or set AUTH0_TOKEN_DIALECT; then run the set-up.",
     )
 
 
 def dpop(api: Json, setting: str) -> Check:
-    """The tenant binds tokens to keys where the API wants it."""
+    """The tenant binds tokens to keys if the API requires it."""
     required = bool((api.get("proof_of_possession") or {}).get("required"))
     found = f"the tenant {'binds' if required else 'need not bind'} tokens; the API: DPoP {setting}"
     if required and setting == "off":
         return failure("api-dpop", found, "Set AUTH0_DPOP=accepted, or free the API in Auth0.")
     if setting == "required" and not required:
-        return warning("api-dpop", f"{found}; Bearer tokens are issued in vain", SETUP)
+        return warning("api-dpop", f"{found}; Bearer tokens are issued but refused", SETUP)
     return ok("api-dpop", found)
 
 
 def access_and_grants(
     project: Project, tenant: Tenant, api: Json, audience: str
 ) -> Iterator[Check]:
-    """Who may ask for tokens, which scopes there are, and which clients lack some of them."""
+    """Check who may ask for tokens, which scopes exist, and which clients lack some of them."""
     try:
         declared = list(declared_api(project.root, audience).scopes)
     except Problem as problem:
@@ -238,11 +238,11 @@ def access_and_grants(
 
 
 def access(api: Json, project: Project, listed: list[Json] | None) -> Check:
-    """The access policy of the API lets users log in, and clients get tokens."""
+    """The API's access policy lets users log in and clients get tokens."""
     name = "api-access"
     user, client = access_policy(api, USER), access_policy(api, CLIENT)
     found = f"for users: {user}; for clients: {client}"
-    remedy = "Change subject_type_authorization in auth0/tenant.yaml; then the set-up."
+    remedy = "Change subject_type_authorization in auth0/tenant.yaml, then run the set-up."
     if user == client == "deny_all":
         return failure(name, f"{found}; nobody can get a token", remedy)
     if client == "deny_all":
@@ -276,7 +276,7 @@ def tenant_scopes(declared: list[str], api: Json) -> Check:
 
 
 def grants(listed: list[Json], declared: list[str]) -> Check:
-    """Clients whose grant lacks a scope that the API has by now: they get 403 there."""
+    """Every client's grant has all declared scopes; a client that lacks one gets 403 there."""
     lacking = {
         str(grant.get("client_id") or grant.get("default_for")): missing
         for grant in listed

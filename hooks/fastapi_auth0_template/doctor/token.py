@@ -1,7 +1,7 @@
-"""What is wrong with one token, in plain words. The project's own guard judges it; this explains.
+"""Explains in plain words what is wrong with a token. The project's own guard judges it.
 
-Each check looks at one part of the token. What the guard refused is a failure, whatever is found
-here. What it did not come to, and what it could not be asked, is skipped.
+Each check looks at one part of the token. A part that the guard refused is a failure, whatever is
+found here. A part that it did not reach, or could not be asked about, is skipped.
 """
 
 import base64
@@ -20,7 +20,7 @@ from ..text import printable
 from .check import SETUP, Check, Examination, failure, ok, skipped, warning
 from .inside import Inside, Settings
 
-# The reasons of the guard, in its order: the check that explains each.
+# The guard's reasons, in its order, and the check that explains each.
 REASONS = {
     "no_credentials": "token-form",
     "ambiguous_credentials": "token-form",
@@ -44,18 +44,18 @@ REASONS = {
 WORDS = {
     "token_too_long": "too long for the API (16 384 bytes)",
     "token_malformed": "not a JWT as the API reads it",
-    "token_type": "its header says that it is no access token",
-    "signature": "its signature is not good",
+    "token_type": "its header says that it is not an access token",
+    "signature": "its signature is wrong",
     "keys_unavailable": "the API could not fetch the tenant's keys",
-    "not_yet_valid": "it is not valid yet, says the API",
+    "not_yet_valid": "the API says that it is not valid yet",
 }
-NEW = "Get a new token of this tenant."
+NEW = "Get a new token from this tenant."
 Part = tuple[Json, Json]
 
 
 @dataclass(frozen=True)
 class Look:
-    """What is looked at: the token, and what it is compared with."""
+    """The parts of the token, and what they are compared with."""
 
     header: Json
     claims: Json
@@ -68,7 +68,7 @@ class Look:
 def token(
     examination: Examination, inside: Inside, audience: str, keys: list[Json] | None
 ) -> Iterator[Check]:
-    """Every check of the token; the guard's verdict wins over what was found."""
+    """Yield every check of the token; the guard's verdict overrides the findings."""
     given = bare(examination.token or "")
     shape, parts = form(given, audience, keys)
     if parts is None:
@@ -78,7 +78,7 @@ def token(
     verdict = inside.verdict or {}
     reason = str(verdict.get("reason") or "")
     at = REASONS.get(reason, "") if reason else ""
-    before = bool(inside.verdict)  # the guard has come this far, and found nothing
+    before = bool(inside.verdict)  # the guard got this far, and found nothing
     for check in (shape, *(part(look) for part in PARTS)):
         if check.id == "token-binding" and reason in ("bound_token", "proof"):
             yield check
@@ -96,12 +96,12 @@ def token(
 
 def _why(inside: Inside, reason: str) -> str:
     if reason:
-        return "the API had refused the token before it came to this"
+        return "the API refused the token before it got to this"
     return f"not judged by the API: {inside.why or inside.guard_error or 'its settings are wrong'}"
 
 
 def _refused(check: Check, reason: str, verdict: Json) -> Check:
-    """The finding with the guard's verdict: a failure, in the words that fit best."""
+    """Turn the finding into the guard's verdict: a failure, in the most fitting words."""
     if reason == "keys_unavailable":
         return skipped(check.id, WORDS[reason], "See the check `guard`.")
     if check.status == "failure":
@@ -115,7 +115,7 @@ def _refused(check: Check, reason: str, verdict: Json) -> Check:
 
 
 def bare(text: str) -> str:
-    """Return the token in what people paste: a header, quotes, broken lines, Auth0's answer."""
+    """Return the token from what people paste: a header, quotes, broken lines, Auth0's answer."""
     with suppress(ValueError, TypeError, KeyError, RecursionError):
         text = str(json.loads(text)["access_token"])
     text = re.sub(r"(?i)^\s*(authorization:\s*)?(bearer|dpop)\s+", "", text)
@@ -152,7 +152,7 @@ def form(given: str, audience: str, keys: list[Json] | None) -> tuple[Check, Par
 
 
 def _bytes(text: str) -> bytes:
-    """Base64url without padding (RFC 7515 2); nothing if it is not that."""
+    """Decode base64url without padding (RFC 7515 2); return nothing if it is malformed."""
     with suppress(ValueError):
         return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
     return b""
@@ -178,7 +178,7 @@ def use(look: Look) -> Check:
     if id_token:
         return failure(
             name,
-            "an ID token: it tells the application who logged in, and opens no API",
+            "an ID token: it tells the application who logged in, and is not for an API",
             "Send the access_token of the same answer.",
         )
     typ = str(look.header.get("typ", "")).lower().removeprefix("application/")
@@ -221,7 +221,7 @@ def claims_of(look: Look) -> Check:
     return failure(
         "token-claims",
         "the claim sub is missing or malformed",
-        "Auth0 always sets it: get a token of a tenant, not of a simulator without sub.",
+        "Auth0 always sets it: get a token from a tenant, not from a simulator without sub.",
     )
 
 
@@ -251,7 +251,7 @@ def key(look: Look) -> Check:
 
 
 def scopes_of(look: Look) -> Check:
-    """It carries the scopes that routes ask for."""
+    """It has the scopes that routes ask for."""
     name = "token-scopes"
     claim = "permissions" if look.settings.auth0_authorization == "permissions" else "scope"
     value = look.claims.get(claim)
@@ -277,7 +277,7 @@ def scopes_of(look: Look) -> Check:
 
 
 def binding(look: Look) -> Check:
-    """It may be sent in the way that the API accepts."""
+    """It can be sent in a way that the API accepts."""
     name, dpop, cnf = "token-binding", look.settings.auth0_dpop, look.claims.get("cnf")
     bound = isinstance(cnf, dict) and "jkt" in cnf
     if bound and dpop == "off":
@@ -294,7 +294,7 @@ def binding(look: Look) -> Check:
         return failure(name, "bound in a way that the API does not know (cnf)", NEW)
     if dpop == "required":
         return failure(
-            name, "not bound to a key, and the API takes DPoP only", "Ask for it with a DPoP proof."
+            name, "not bound to a key, but the API needs DPoP", "Ask for it with a DPoP proof."
         )
     return ok(name, "a Bearer token")
 

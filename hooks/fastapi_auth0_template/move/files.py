@@ -1,6 +1,6 @@
-"""Auth0's import files: what a user looks like in them, and a private folder for them.
+"""Auth0's import files: the form of a user in them, and a private folder for them.
 
-They hold password hashes: the folder is readable by its owner only, and lies in no work tree.
+They hold password hashes, so only the owner can read the folder, and it is in no work tree.
 """
 
 import json
@@ -41,7 +41,7 @@ def check(users: Iterable[User]) -> None:
 
 
 def import_user(user: User) -> Json:
-    """Return a user as Auth0's import schema has them; it allows no other property."""
+    """Return a user in the form of Auth0's import schema, which allows no other property."""
     entry: Json = {
         "user_id": user.sub.removeprefix(PREFIX),
         "email": user.email,
@@ -54,7 +54,7 @@ def import_user(user: User) -> Json:
 
 
 def _hash(text: str) -> Json:
-    """Return the property for a hash; none for a kind that Auth0 does not import."""
+    """Return the property for a hash, or none for a kind that Auth0 does not import."""
     if AS_OURS.fullmatch(text) and BCRYPT.fullmatch(text):
         return {"password_hash": text}
     for algorithm, shape in (("argon2", ARGON2), ("bcrypt", BCRYPT)):
@@ -87,7 +87,7 @@ def _array(entries: list[bytes]) -> bytes:
 
 
 def prepare(folder: Path, project: Path) -> None:
-    """Make the folder, or clear what an earlier run left there; refuse a place that is not safe."""
+    """Make the folder, or clear an earlier run's leftovers from it; refuse an unsafe place."""
     real = folder.resolve()
     if real.is_relative_to(project.resolve()) or any(
         (each / ".git").exists() for each in (real, *real.parents)
@@ -133,7 +133,7 @@ def write(folder: Path, users: Iterable[User], limit: int = LIMIT) -> list[Path]
 
 
 def clear(folder: Path) -> None:
-    """Remove our files, and no other."""
+    """Remove our files and no others."""
     for path in folder.iterdir():
         if OWN.fullmatch(path.name):
             path.unlink()

@@ -1,4 +1,4 @@
-"""The lines of a project that use its own issuer, and what each becomes with Auth0."""
+"""Finds the lines of a project that use its own issuer, and says what replaces each with Auth0."""
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,7 +19,7 @@ USERS = ("CurrentUser", "ActiveUser", "current_user", "User")
 
 @dataclass(frozen=True)
 class Use:
-    """One line to change: where it is, what it says, what takes its place."""
+    """One line to change: its place, its text, and its replacement."""
 
     path: str
     line: int
@@ -42,7 +42,7 @@ def _uses(path: str, source: bytes, access: Access) -> Iterator[Use]:
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError):
-        yield Use(path, 1, "a file that is no Python", "read it yourself")
+        yield Use(path, 1, "a file that is not Python", "read it yourself")
         return
     names: dict[str, str] = {}
     for node in ast.walk(tree):
@@ -50,7 +50,7 @@ def _uses(path: str, source: bytes, access: Access) -> Iterator[Use]:
         names |= imported
         for name in imported.values():
             yield Use(path, node.lineno, f"import of {name}", "remove it")  # type: ignore[attr-defined]
-    inside: set[ast.AST] = set()  # of a RoleChecker(…), which is one use
+    inside: set[ast.AST] = set()  # a RoleChecker(…), which counts as one use
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and _name(node.func, names) == "RoleChecker":
             inside |= set(ast.walk(node))
@@ -60,7 +60,7 @@ def _uses(path: str, source: bytes, access: Access) -> Iterator[Use]:
 
 
 def _imported(node: ast.AST) -> dict[str, str]:
-    """Return what the node imports of the issuer: the name here -> the name there."""
+    """Return the node's imports from the issuer: the name here -> the name there."""
     if isinstance(node, ast.Import):
         of_issuer = [alias for alias in node.names if "issuer" in alias.name.split(".")]
         return {alias.asname or alias.name: alias.name for alias in of_issuer}
@@ -101,7 +101,7 @@ def _instead(name: str, access: Access) -> str:
 
 
 def for_call(node: ast.Call, access: Access) -> str:
-    """Return what takes the place of RoleChecker([Role.X, …])."""
+    """Return the replacement for RoleChecker([Role.X, …])."""
     members = {each.attr for each in ast.walk(node) if isinstance(each, ast.Attribute)}
     allowed = {access.members[name] for name in members if name in access.members}
     texts = {str(each.value) for each in ast.walk(node) if isinstance(each, ast.Constant)}

@@ -8,12 +8,12 @@ from ..plan import Change, Found, Wanted, changes
 from ..problems import EmailTaken
 from .project import Access, User
 
-ROLE_NAME = 50  # characters that Auth0 takes
+ROLE_NAME = 50  # characters, the most that Auth0 accepts
 
 
 @dataclass(frozen=True)
 class Role:
-    """A role of the project in the tenant: found, or, without an id, to be made."""
+    """A role of the project in the tenant; without an id it has yet to be created."""
 
     name: str
     description: str
@@ -36,11 +36,11 @@ class Role:
         return sorted(self.users - self.has_users)
 
     def extra_users(self, moved: Iterable[User]) -> list[str]:
-        """Return who has it in the tenant, but another one in the project since."""
+        """Return users who have it in the tenant, but by now another one in the project."""
         return sorted(self.has_users & {user.sub for user in moved} - self.users)
 
     def text(self, moved: Iterable[User]) -> tuple[str, ...]:
-        """Say what changes; nothing if nothing does."""
+        """Describe the changes; return nothing if there are none."""
         lines = [f"add {scope}" for scope in self.missing_scopes]
         lines += [f"drop {scope}" for scope in self.extra_scopes]
         if count := len(self.missing_users):
@@ -54,15 +54,15 @@ class Role:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The users of the project against those of the tenant."""
+    """The project's users compared with the tenant's."""
 
     missing: list[User] = field(default_factory=list)
     moved: list[User] = field(default_factory=list)
-    block: list[User] = field(default_factory=list)  # moved, and (in)active otherwise there
+    block: list[User] = field(default_factory=list)  # moved, but with the wrong `blocked` there
 
 
 def compare(users: Iterable[User], held: Mapping[str, list[Json]]) -> Comparison:
-    """Sort the users; `held` is what the tenant has for each e-mail.
+    """Sort the users; `held` lists what the tenant has for each e-mail.
 
     An e-mail that the tenant holds under another id ends the run: somebody may have registered it
     before its owner, and would get the owner's role.
@@ -85,7 +85,7 @@ def compare(users: Iterable[User], held: Mapping[str, list[Json]]) -> Comparison
 
 
 def api_change(access: Access, name: str, found: Json | None) -> list[Change]:
-    """Return what makes the API hold the scopes, with RBAC on: roles decide, never clients."""
+    """Return the change that gives the API its scopes, with RBAC on: roles decide, not clients."""
     api: Json = {
         "name": name,
         "identifier": access.audience,
@@ -100,9 +100,9 @@ def api_change(access: Access, name: str, found: Json | None) -> list[Change]:
 
 
 def wanted_roles(access: Access, package: str, users: Iterable[User]) -> list[Role]:
-    """Return the roles as the project has them. Their names begin with the package's.
+    """Return the project's roles. Their names begin with the package's.
 
-    A tenant has one list of roles for all its APIs: an `admin` of another one must not become ours.
+    A tenant has one list of roles for all its APIs: another API's `admin` must not become ours.
     """
     users = list(users)
     return [

@@ -1,4 +1,4 @@
-"""Ask a project for its audience, scopes and roles. Run by the project's own Python.
+"""Asks a project for its audience, scopes and roles. Runs in the project's own Python.
 
 The argument is the name of the package; stdout is one JSON object.
 """
@@ -13,7 +13,7 @@ from typing import Any
 
 def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what the project prints is no answer
+    os.dup2(2, 1)  # the project's own prints are not part of the answer
     try:
         found = look(sys.argv[1])
     except BaseException as error:

@@ -1,4 +1,4 @@
-"""A project that issues its own tokens, asked in its own Python: its users, roles and scopes."""
+"""Asks a project that issues its own tokens, in its own Python, for users, roles and scopes."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ from ..text import printable
 
 EXPORT = "export.ndjson"
 SECONDS = 120.0  # for an export of a large database
-SCRIPT = (  # as the script runs by itself, also where the package is not installed
+SCRIPT = (  # as the script runs by itself, even if the package is not installed
     "import runpy, sys; sys.path.insert(0, 'src'); del sys.argv[0];"
     "runpy.run_path(sys.argv[0], run_name='__main__')"
 )
@@ -21,7 +21,7 @@ SCRIPT = (  # as the script runs by itself, also where the package is not instal
 
 @dataclass(frozen=True)
 class SelfHosted:
-    """Where the project is, the package below src/, and the Python of its environment."""
+    """The project's folder, its package in src/, and the Python of its environment."""
 
     root: Path
     package: str
@@ -30,7 +30,7 @@ class SelfHosted:
 
 @dataclass(frozen=True)
 class User:
-    """A user of the project, as its export has them."""
+    """A user of the project, as exported."""
 
     sub: str
     email: str
@@ -42,7 +42,7 @@ class User:
 
 @dataclass(frozen=True)
 class Access:
-    """What the project says of roles: value -> scopes; `members` are their names in Python."""
+    """The project's audience, scopes and roles; `members` are the roles' names in Python."""
 
     audience: str
     scopes: Mapping[str, str]  # value -> description
@@ -52,11 +52,11 @@ class Access:
 
 
 def find(root: Path) -> SelfHosted:
-    """Return the project; refuse one that has no users of its own, or no environment."""
+    """Return the project; refuse one without its own users, or without an environment."""
     found = sorted(root.glob("src/*/issuer/roles.py"))
     if not found or not (root / "scripts" / "admin.py").is_file():
         raise BadProject(
-            f"{root} is no project with identity=self_hosted",
+            f"{root} is not a project with identity=self_hosted",
             "Run the command in the project, or name it with --project FOLDER.",
         )
     python = python_of(root)
@@ -79,7 +79,7 @@ def access(project: SelfHosted) -> Access:
 
 
 def export(project: SelfHosted, file: Path) -> list[User]:
-    """Let the project write all of its users to a new file, and return them."""
+    """Let the project export all of its users to a new file, and return them."""
     done = _run(project, ["-c", SCRIPT, "scripts/admin.py", "users", "export", str(file)])
     if done.returncode:
         said = done.stderr.decode("utf-8", "replace").strip()

@@ -1,4 +1,4 @@
-"""One move: look at the tenant, say what would change, and do it. Each step can be repeated."""
+"""Moves the users: look at the tenant, plan the changes, apply them. Each step can be repeated."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -18,7 +18,7 @@ JOB_SECONDS = 1800.0
 
 @dataclass(frozen=True)
 class State:
-    """What the tenant holds of the users, the API and the roles."""
+    """The users, the API and the roles that the tenant holds."""
 
     connection: Json
     users: Comparison
@@ -49,7 +49,7 @@ class Move:
         )
 
     def plan(self, state: State) -> list[tuple[str, ...]]:
-        """Return the changes in words, each a headline and its details."""
+        """Describe the changes, each as a headline and its details."""
         texts = [change.text for change in state.api]
         if count := len(state.users.missing):
             name = state.connection["name"]
@@ -94,7 +94,7 @@ class Move:
         return api_change(self.access, self.project.package, found[0] if found else None)
 
     def _found(self, role: Role) -> Role:
-        """Return the role with what the tenant holds of it."""
+        """Return the role with its state in the tenant."""
         found = self.tenant.roles(role.name)
         if not found:
             return role
@@ -118,7 +118,7 @@ class Move:
         return replace(role, id=key)
 
     def _import(self, state: State) -> list[str]:
-        """Import who is missing, few files at once; return a line for each who was refused."""
+        """Import missing users, few files at a time; return a line for each refused one."""
         errors: list[str] = []
         paths = files.write(self.folder, state.users.missing)
         for number in range(0, len(paths), AT_ONCE):
@@ -131,7 +131,7 @@ class Move:
         return errors
 
     def _check(self, users: list[User], errors: list[str]) -> None:
-        """Done means that the tenant holds each user with the same id and e-mail."""
+        """Check that the tenant holds each user with the same id and e-mail."""
         left = self._compared(users).missing
         if left:
             listed = errors or [user.email for user in left]

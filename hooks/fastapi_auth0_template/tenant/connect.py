@@ -1,4 +1,4 @@
-"""The connection to a tenant that was asked for, or else that is there; never a guessed tenant."""
+"""Connects to the tenant that was asked for, or to the only one there is; never guesses one."""
 
 import os
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ WAYS = ("cli", "env", "api")
 
 
 def connect(options: Options, console: Console, project: Project) -> Connection:
-    """Return the tenant and the way to it; ask only where the console may."""
+    """Return the tenant and the way to it; ask only if the console may."""
     via = options.via or ("api" if management.credentials_given(os.environ) else "cli")
     console.report.facts["via"] = via
     patience = Patience(options.timeout, console.tell)
@@ -36,7 +36,7 @@ def connect(options: Options, console: Console, project: Project) -> Connection:
 
 
 def _env_login(domain: str, patience: Patience) -> dict[str, str]:
-    """Return what the executable logs in with: one token for the run, not one for each call."""
+    """Return the executable's credentials: one token for the run, not one for each call."""
     version = executable.version(patience)
     if version and version < ENV_MODE:
         needed, found = (".".join(map(str, each)) for each in (ENV_MODE, version))
@@ -54,7 +54,7 @@ def _choose(options: Options, console: Console, configured: str, names: Sequence
         if options.tenant not in names:
             raise UnknownTenant(
                 f"the auth0 command line is not logged in to {options.tenant}",
-                f"Run `auth0 login` for it, or choose of: {', '.join(names)}",
+                f"Run `auth0 login` for it, or choose one of: {', '.join(names)}",
             )
         return options.tenant
     if configured in names:

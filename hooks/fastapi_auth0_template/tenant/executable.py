@@ -1,4 +1,4 @@
-"""A tenant through the auth0 executable: its login, or credentials of the environment (1.37).
+"""A tenant through the auth0 executable, with its login or the environment's credentials (1.37).
 
 All calls are `auth0 api`, which behaves the same in all versions since 1.17.
 """
@@ -19,7 +19,7 @@ QUIET = ("--no-input", "--no-color")
 
 
 class CliTenant:
-    """A tenant that the executable can work on; `login` is what it logs in with, if not itself."""
+    """A tenant that the executable works on, with its own login or the credentials in `login`."""
 
     def __init__(
         self, domain: str, patience: Patience, login: Mapping[str, str] | None = None
@@ -104,7 +104,7 @@ class CliTenant:
 
 
 def no_such_list(domain: str, problem: NotFound) -> NotFound:
-    """Return what 404 for a list means: a tenant has all of them, and may have none in it."""
+    """Return what 404 for a list means: a tenant always has the list, even if it is empty."""
     return NotFound(
         f"{problem.message} (https://{domain} has no Management API)",
         "Check that it is the tenant's own domain, and that no proxy answers for it.",
@@ -128,13 +128,13 @@ def tenants(patience: Patience) -> list[str]:
 
 
 def version(patience: Patience) -> tuple[int, ...] | None:
-    """Return the version, or None where the executable does not say (a development build)."""
+    """Return the version, or None if the executable does not say (a development build)."""
     output = run(["--version"], patience.at_most(20))
     match = re.match(r"auth0 version v?(\d+)\.(\d+)\.(\d+)", output.stdout.strip())
     return tuple(int(number) for number in match.groups()) if match else None
 
 
 def login_command(problem: Problem | None = None) -> list[str]:
-    """Return what to type to log in; with the scopes that were missing, if that was it."""
+    """Return the command to log in, with the missing scopes if that was the problem."""
     match = re.search(r"auth0 login --scopes ([\w:,]+)", problem.next_step if problem else "")
     return ["auth0", "login", *(["--scopes", match[1]] if match else [])]

@@ -1,7 +1,7 @@
 """The tenant's public endpoints over HTTPS: each call has an end, each failure a class.
 
-The client is httpx, made as the API makes its own: what proxies and certificates of the environment
-do to the API, they do here.
+The client is httpx, built the way the API builds its own: the environment's proxies and
+certificates have the same effect here as on the API.
 """
 
 import json
@@ -40,8 +40,8 @@ from ..text import printable
 if TYPE_CHECKING:
     import httpx
 
-LIMIT = 1 << 20  # bytes of an answer; a discovery document has some thousand
-PATIENT_AFTER = 4.0  # seconds of silence before the user is told what is waited for
+LIMIT = 1 << 20  # bytes of an answer; a discovery document has a few thousand
+PATIENT_AFTER = 4.0  # seconds of silence before the user hears what it is waiting for
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
 STATUS: Mapping[int, type[Problem]] = {
     400: InvalidRequest,
@@ -54,9 +54,9 @@ Result = TypeVar("Result")
 
 
 def within(patience: Patience, what: str, call: Callable[[], Result]) -> Result:
-    """Return the result of the call, or raise TimedOut: also where nothing can stop it, as in DNS.
+    """Return the result of the call, or raise TimedOut, even if nothing can stop it, as in DNS.
 
-    The call goes on in a daemon thread when its time is up; the process ends without it.
+    When its time is up, the call goes on in a daemon thread; the process ends without it.
     """
     outcome: list[Callable[[], Result]] = []
     done = threading.Event()
@@ -92,7 +92,7 @@ def within(patience: Patience, what: str, call: Callable[[], Result]) -> Result:
 
 
 def http_problem(status: int, body: Json, headers: Mapping[str, str] | None = None) -> Problem:
-    """Return what an error answer of Auth0 means, and what to do about it."""
+    """Return what an error response from Auth0 means, and what to do about it."""
     error_code = str(body.get("errorCode") or body.get("error") or "")
     text = printable(str(body.get("message") or body.get("error_description") or error_code))
     message = f"Auth0 answered {status}" + (f": {text}" if text else "")
@@ -108,7 +108,7 @@ def http_problem(status: int, body: Json, headers: Mapping[str, str] | None = No
 
 
 def network_problem(host: str, error: BaseException, patience: Patience) -> Problem:
-    """Tell DNS, TLS, refusal and silence apart; a library's own words may quote a secret."""
+    """Tell DNS, TLS, refusal and silence apart; a library's own text may quote a secret."""
     causes = _causes(error)
     if any(
         isinstance(cause, TimeoutError) or "Timeout" in type(cause).__name__ for cause in causes
@@ -132,7 +132,7 @@ def network_problem(host: str, error: BaseException, patience: Patience) -> Prob
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    """The error and what it came from, the innermost first."""
+    """Return the error and its causes, innermost first."""
     causes: list[BaseException] = []
     cause: BaseException | None = error
     while cause and cause not in causes:
@@ -142,7 +142,7 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 
 def environment_fault(environ: Mapping[str, str], proxy: str, error: Exception) -> Problem:
-    """Name the variable of the environment with which no HTTP client can be made."""
+    """Name the environment variable that keeps an HTTP client from being built."""
     if isinstance(error, OSError):  # ssl.SSLError is one
         files = {name: environ[name] for name in CERTIFICATES if environ.get(name)}
         missing = {name: path for name, path in files.items() if not Path(path).exists()}
@@ -167,14 +167,14 @@ def environment_fault(environ: Mapping[str, str], proxy: str, error: Exception) 
 
 @dataclass(frozen=True)
 class Answer:
-    """A JSON answer, and how far the tenant's clock is ahead of ours, in seconds."""
+    """A JSON response, and how far the tenant's clock is ahead of ours, in seconds."""
 
     body: Json
     ahead: float | None = None
 
 
 def client(host: str, patience: Patience) -> "httpx.Client":
-    """Return an HTTP client as the API has it; a variable that breaks it is named.
+    """Return an HTTP client like the API's; name a variable that breaks it.
 
     httpx cannot read a NO_PROXY with an IPv6 network, so the standard library does.
     """
@@ -204,7 +204,7 @@ def get_json(url: str, patience: Patience) -> Answer:
 
 
 def post_form(url: str, form: Mapping[str, str], patience: Patience) -> Answer:
-    """Return the JSON answer to a form; the form never shows in a message."""
+    """Post a form and return the JSON response; the form never shows in a message."""
     return _call("POST", url, patience, form)
 
 
@@ -214,7 +214,7 @@ def discovery(domain: str, patience: Patience) -> Answer:
 
 
 def verify_tenant(domain: str, patience: Patience) -> None:
-    """Check that the domain is a tenant as the API expects it: the issuer fits."""
+    """Check that the domain is a tenant whose issuer is the one that the API expects."""
     issuer = discovery(domain, patience).body.get("issuer")
     if issuer != f"https://{domain}/":
         raise NotVerified(

@@ -18,14 +18,14 @@ REFUSED = (
     " Auth0 Management API."
 )
 OWN_DOMAIN = (
-    "The Management API wants the tenant's own domain, not a custom one: name it with --tenant,"
+    "The Management API needs the tenant's own domain, not a custom one: name it with --tenant,"
     " such as --tenant your-tenant.eu.auth0.com."
 )
 CREDENTIALS = ("AUTH0_ACCESS_TOKEN", "AUTH0_CLIENT_ID", "AUTH0_CLIENT_SECRET")
 
 
 def credentials_given(environ: Mapping[str, str]) -> bool:
-    """Whether the environment holds what a machine logs in with."""
+    """Return whether the environment holds a machine's credentials."""
     token, client_id, secret = (environ.get(name, "").strip() for name in CREDENTIALS)
     return bool(token or (client_id and secret))
 
@@ -56,7 +56,7 @@ def connect(domain: str, environ: Mapping[str, str], patience: Patience) -> "Man
 def login(
     domain: str, environ: Mapping[str, str], patience: Patience
 ) -> tuple[str, Any, str, Patience]:
-    """Return what a tenant is made of: its domain, the library, a token, and the patience."""
+    """Return the parts of a tenant: its domain, the library, a token, and the patience."""
     try:
         library = importlib.import_module("auth0.management")
     except ImportError:
@@ -66,7 +66,7 @@ def login(
 
 
 class ManagementTenant:
-    """A tenant whose Management API takes our token."""
+    """A tenant whose Management API accepts our token."""
 
     def __init__(self, domain: str, library: Any, token: str, patience: Patience) -> None:
         self.domain = domain
@@ -159,7 +159,7 @@ class ManagementTenant:
         return getattr(self._api, kind.replace("-", "_"))
 
     def _read(self, call: Callable[[Json], Any]) -> Any:
-        """Ask up to three times: to read again is harmless."""
+        """Ask up to three times: reading again is harmless."""
         for pause in (0.5, 1.5, None):
             try:
                 return self._ask(call, {})
@@ -174,7 +174,7 @@ class ManagementTenant:
         raise AssertionError("unreachable")
 
     def _write(self, body: Json, call: Callable[[Json], Any]) -> Any:
-        # The library does not know every field of the Management API: the body goes as it is.
+        # The library does not know every field of the Management API: send the body as it is.
         return self._ask(call, {"additional_body_parameters": body} if body else {})
 
     def _ask(self, call: Callable[[Json], Any], extra: Json) -> Any:
@@ -203,13 +203,13 @@ def _problem(error: Any) -> Problem:
 
 def _not_understood(error: Exception) -> Problem:
     return BadAnswer(
-        f"the Management API gave an answer that is not understood ({type(error).__name__})",
+        f"the Management API gave an answer that cannot be parsed ({type(error).__name__})",
         "Run it again; check that no proxy answers for the tenant.",
     )
 
 
 def _plain(answer: Any) -> Any:
-    """The library's objects as plain data."""
+    """Return the library's objects as plain data."""
     if isinstance(answer, list):
         return [_plain(item) for item in answer]
     return json.loads(answer.json()) if hasattr(answer, "json") else answer

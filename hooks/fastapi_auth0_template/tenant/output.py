@@ -1,4 +1,4 @@
-"""What the output of the auth0 executable means.
+"""Interprets the output of the auth0 executable.
 
 Before 1.32 it prints an HTTP error as a result with exit code 0; after 1.33 an error may be one
 line of JSON, whose `code` is a stable class. Only JSON of the expected shape counts as an answer.
@@ -43,9 +43,9 @@ LACKS = "the login lacks a Management API scope"
 
 
 def result(output: Output, patience: Patience, domain: str, *, silent: bool = False) -> Any:
-    """Return the JSON that the executable printed, or raise the Problem that its output tells of.
+    """Return the JSON that the executable printed, or raise the Problem that its output reports.
 
-    `silent`: no output at all is an answer too.
+    `silent`: no output at all is a valid answer too.
     """
     if output.login:
         expired = re.search(r"session has expired|failed to renew", output.stderr, re.IGNORECASE)
@@ -152,7 +152,7 @@ STATES: dict[str, Callable[[str], Problem]] = {
     ),
     "network": _network,
 }
-# The first that matches counts.
+# The first match counts.
 PATTERNS = (
     ("not_logged_in", r"config\.json file is missing|not logged in\. try `auth0 login`"),
     ("config_corrupt", r"failed to load tenants: (unexpected end of json|invalid character)"),

@@ -1,6 +1,6 @@
-"""One run of the auth0 executable: its environment, its end, and a login that it starts on its own.
+"""Runs the auth0 executable: its environment, its end, and a login that it starts on its own.
 
-The executable may poll for ever (rate limit, locked keyring), or wait for a login in a browser
+The executable may poll forever (rate limit, locked keyring), or wait for a login in a browser
 although it was told not to ask. So every call has an end, and its output is watched meanwhile.
 """
 
@@ -32,9 +32,9 @@ _running: "list[subprocess.Popen[bytes]]" = []
 
 @dataclass(frozen=True)
 class Output:
-    """What one run of the executable left behind; `code` is None if we stopped it.
+    """The outcome of one run of the executable; `code` is None if we stopped it.
 
-    `login` says that it was stopped because it had started a login.
+    `login` says that we stopped it because it had started a login.
     """
 
     code: int | None
@@ -44,7 +44,7 @@ class Output:
 
 
 def installed() -> bool:
-    """Whether there is an executable that can be run."""
+    """Return whether there is an executable that can be run."""
     return shutil.which("auth0") is not None
 
 
@@ -59,7 +59,7 @@ def stoppable(process: "subprocess.Popen[bytes]") -> Iterator[None]:
 
 
 def stop() -> None:
-    """Stop what runs, if anything does: for the handler of a signal."""
+    """Stop the running process, if any: for signal handlers."""
     for process in _running:
         process.kill()
 
@@ -76,10 +76,10 @@ def login(command: Sequence[str]) -> None:
 def child_environment(
     environ: Mapping[str, str] | None = None, login: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """Return the whole environment (the keyring needs it), without what changes the output.
+    """Return the environment (the keyring needs all of it), without what changes the output.
 
-    `login` is what a run of --via env logs in with; else the executable uses its stored login,
-    whatever the environment says.
+    `login` holds the credentials of a --via env run; without it the executable uses its stored
+    login, whatever the environment says.
     """
     child = {**(os.environ if environ is None else environ)}
     for name in ("CLICOLOR_FORCE", MODE):
@@ -113,7 +113,7 @@ def _executable() -> str:
             " AUTH0_CLIENT_SECRET in the environment and use --via api.",
         )
     if path.lower().endswith((".cmd", ".bat")):
-        # Windows runs these through a shell, which would take & in a query for a command.
+        # Windows runs these through a shell, which would take & in a query as a command separator.
         raise NotInstalled(f"{path} is a script", f"Install auth0.exe ({INSTALL}).")
     return str(Path(path).absolute())
 
@@ -126,8 +126,8 @@ def run(
 ) -> Output:
     """Run the executable until it ends, its time is up, or it starts a login.
 
-    Its input is a file, which is whole before it starts: through a pipe, it would send an empty
-    body if this process were killed in between.
+    Its input is a file, complete before it starts: with a pipe, it would send an empty body if this
+    process were killed in between.
     """
     process = _start(argv, stdin, login)
     stdout, stderr = _Reader(process.stdout), _Reader(process.stderr)
@@ -173,7 +173,7 @@ def _start(
 
 
 def _file(content: str) -> IO[bytes]:
-    """A temporary file without a name, to be read from its beginning."""
+    """Return an unnamed temporary file, positioned at its beginning."""
     file = tempfile.TemporaryFile()  # noqa: SIM115  the caller closes it
     file.write(content.encode())
     file.seek(0)
@@ -187,7 +187,7 @@ def _watch(
     patience: Patience,
     argv: Sequence[str],
 ) -> bool:
-    """Wait; True as soon as a login starts, False when the process ended or its time is up."""
+    """Wait; return True once a login starts, False once the process ends or its time is up."""
     started, told = time.monotonic(), False
     while True:
         with suppress(subprocess.TimeoutExpired):
@@ -205,13 +205,13 @@ def _watch(
 
 
 def _login_starts(text: str) -> bool:
-    """Whether someone is told to log in; an error that is one line of JSON only tells why."""
+    """Return whether the output asks for a login; a one-line JSON error only says why."""
     lines = (line for line in text.splitlines() if not line.startswith('{"error"'))
     return any(map(LOGIN_STARTS.search, lines))
 
 
 class _Reader:
-    """Collects a pipe in the background, so that it can be looked at while it is written."""
+    """Collects a pipe's output in the background, so that it can be read while it is written."""
 
     def __init__(self, pipe: IO[bytes] | None) -> None:
         self._chunks: list[bytes] = []

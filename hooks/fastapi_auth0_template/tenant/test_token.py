@@ -1,4 +1,4 @@
-"""Tokens of machines by client credentials; test tokens are kept, since Auth0 counts them."""
+"""Gets machine tokens by client credentials; caches test tokens, because Auth0 counts them."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ REFUSED = (
 
 @dataclass(frozen=True)
 class Client:
-    """Who asks for a token, where and for what."""
+    """A client that asks for a token: where, and for which API."""
 
     domain: str
     client_id: str
@@ -37,19 +37,19 @@ class Client:
 
 
 def credential(environ: Mapping[str, str], name: str) -> str:
-    """Return a secret of the environment without the blanks around it that pasting leaves."""
+    """Return a secret from the environment, without the spaces that pasting leaves around it."""
     value = environ.get(name, "").strip()
     protect(value)
     if not value.isascii() or any(char.isspace() or not char.isprintable() for char in value):
         raise CredentialsMissing(
             f"{name} has a blank, a line break or a character that no secret has",
-            "Copy it once more, whole and alone.",
+            "Copy it again, complete and nothing else.",
         )
     return value
 
 
 def client_credentials(client: Client, patience: Patience, remedy: str) -> tuple[str, float]:
-    """Return a token for the client, and the time at which it expires.
+    """Return a token for the client, and the time when it expires.
 
     `remedy` says what to do when Auth0 refuses the client.
     """
@@ -70,7 +70,7 @@ def client_credentials(client: Client, patience: Patience, remedy: str) -> tuple
         if isinstance(problem, Unauthorized | Forbidden):
             raise type(problem)(problem.message, remedy) from None
         raise
-    # No scope in the answer: as asked (RFC 6749 5.1).
+    # No scope in the answer means: as requested (RFC 6749 5.1).
     granted = str(body.get("scope", " ".join(client.scopes))).split()
     if missing := [scope for scope in client.scopes if scope not in granted]:
         words = printable(", ".join(missing))
@@ -85,11 +85,11 @@ def client_credentials(client: Client, patience: Patience, remedy: str) -> tuple
 def cached_token(
     client: Client, patience: Patience, *, declared: Sequence[str] = (), fresh: bool = False
 ) -> str:
-    """Return a test token that lives for another minute at least.
+    """Return a test token that lives for at least another minute.
 
-    The cache lies outside the project and is readable by its owner only; it is keyed by everything
-    that shaped the token, also the secret and the `declared` scopes: after a change of these it
-    asks anew.
+    The cache is outside the project and readable by its owner only. Its key covers everything that
+    shaped the token, including the secret and the `declared` scopes, so that a change of these gets
+    a new token.
     """
     scopes, names = sorted(set(client.scopes)), sorted(declared)
     who = [client.domain, client.client_id, client.secret, client.audience]
@@ -103,7 +103,7 @@ def cached_token(
                 return str(kept["access_token"])
     token, expires_at = client_credentials(client, patience, REFUSED)
     if path:
-        # A cache that cannot be written costs a token next time, nothing else.
+        # A cache that cannot be written only costs another token next time.
         with suppress(OSError, EnvFault):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             content = json.dumps({"access_token": token, "expires_at": expires_at})
@@ -112,7 +112,7 @@ def cached_token(
 
 
 def cache_folder() -> Path | None:
-    """Return the folder for caches that the platform has, or None without a home."""
+    """Return the platform's folder for caches, or None without a home."""
     name = "fastapi-auth0-template"
     with suppress(RuntimeError):
         if sys.platform == "win32":

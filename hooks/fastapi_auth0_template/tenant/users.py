@@ -17,7 +17,7 @@ class UserTenant(ManagementTenant):
     """A tenant into which users are moved."""
 
     def connections(self) -> list[Json]:
-        """Return the tenant's own databases of users."""
+        """Return the tenant's own user databases."""
         found: list[Json] = self._read(
             lambda options: list(
                 self._api.connections.list(strategy=["auth0"], take=PAGE, request_options=options)
@@ -26,7 +26,7 @@ class UserTenant(ManagementTenant):
         return found
 
     def by_email(self, email: str) -> list[Json]:
-        """Return all users with this address, of any connection."""
+        """Return all users with this address, in any connection."""
         found: list[Json] = self._read(
             lambda options: self._api.users.list_users_by_email(
                 email=email,
@@ -122,7 +122,7 @@ class UserTenant(ManagementTenant):
         self._write({}, _calling(self._api.users.roles.delete, user, roles=[role]))
 
     def _write(self, body: Json, call: Callable[[Json], Any]) -> Any:
-        """Write; while the tenant says 429 nothing was done, so wait and ask again."""
+        """Write; on a 429 nothing was done, so wait and try again."""
         deadline = time.monotonic() + 10 * self._patience.seconds
         while True:
             try:
@@ -136,7 +136,7 @@ class UserTenant(ManagementTenant):
 
 
 def reasons(error: Json) -> str:
-    """Return one line for a user whom a job did not import; no hash is in it."""
+    """Return one line, without a hash, for a user whom a job did not import."""
     user = error.get("user") or {}
     texts = [str(each.get("message") or each.get("code")) for each in error.get("errors") or [{}]]
     return f"{user.get('email') or user.get('user_id')}: {', '.join(texts)}"
