@@ -33,17 +33,17 @@ class Notice(BaseModel):
 
 @router.get("/private")
 async def private(claims: AnyToken) -> Subject:
-    """Return the caller's subject; requires any valid token."""
+    """Return the caller's subject; requires a valid token."""
     return Subject(sub=claims["sub"])
 
 
 @router.get("/protected", dependencies=[Depends(auth0.require_auth())])
 async def protected() -> Notice:
-    """Return a fixed message; requires any valid token."""
+    """Return a fixed message; requires a valid token."""
     return Notice(message="Your token is valid.")
 
 
 @router.get("/profile")
 async def profile(claims: AnyToken) -> Profile:
-    """Return what the token says about the caller; requires any valid token."""
+    """Return what the token says about the caller; requires a valid token."""
     return Profile(sub=claims.sub, scope=" ".join(sorted(claims.scopes)), issuer=claims.issuer)
