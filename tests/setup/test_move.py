@@ -166,7 +166,7 @@ def test_a_hash_that_auth0_does_not_import(mover: Mover) -> None:
 def test_a_project_that_is_not_self_hosted(machine: Machine) -> None:
     done = machine.run("move-users", "--files", str(machine.root / "files"))
     assert done.code == 3
-    done.says("no project with identity=self_hosted")
+    done.says("not a project with identity=self_hosted")
 
 
 def test_a_project_that_cannot_export(mover: Mover) -> None:
