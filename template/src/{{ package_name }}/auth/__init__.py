@@ -1,17 +1,17 @@
-"""The one door to authentication; nothing outside of this package knows who issues the tokens.
+"""The one door to authentication; nothing outside this package knows who issues the tokens.
 
 In a route, `Depends(auth0.require_auth())` requires any valid access token, and
 `Depends(auth0.require_auth(scopes=Scope.READ_MESSAGES))` one with that scope. Both return the
 token's `Claims`. Importing this package reads and fetches nothing.
 
-To read it in the order of a request: `dependency`, `guard`, `token`, `keys`, `dpop` (unless DPoP is
-off), `refusals`. Then what an application is given at start: `install`, `openapi`, `settings`.
+Read it in the order of a request: `dependency`, `guard`, `token`, `keys`, `dpop` (unless DPoP is
+off), `refusals`; then the parts that run at startup: `install`, `openapi`, `settings`.
 """
 
 import warnings
 
 with warnings.catch_warnings(record=True):
-    # The SDK's own import announces the end of authlib.jose, to people who can do nothing about it.
+    # The SDK's own import warns of the end of authlib.jose, which its users can do nothing about.
     import fastapi_plugin  # noqa: F401
 
 from .dependency import RequireAuth, auth0, require_auth

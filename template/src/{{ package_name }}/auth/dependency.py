@@ -1,4 +1,4 @@
-"""What routes depend on, and when it is asked: `Depends(auth0.require_auth(scopes=...))`.
+"""The dependency of guarded routes, `Depends(auth0.require_auth(scopes=...))`, and when it runs.
 
 A route may also state scopes in FastAPI's own way, `Security(auth0.require_auth(), scopes=[...])`,
 at any level: application, router, decorator, parameter, or a dependency around the guard.
@@ -21,7 +21,7 @@ from .token import Claims
 
 SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 3.3
 NONE_STATED = SecurityScopes()
-FROM_HEADERS = {400, 413, 415}  # what FastAPI may answer from the headers of a request alone
+FROM_HEADERS = {400, 413, 415}  # answers that FastAPI may give from a request's headers alone
 
 
 class RequireAuth:
@@ -48,7 +48,7 @@ class RequireAuth:
 
 
 class Auth:
-    """What routes use. It holds nothing: the guard is the application's (`app.state.guard`)."""
+    """The interface for routes. It holds no state: the guard is in `app.state.guard`."""
 
     def require_auth(self, scopes: str | Sequence[str] | None = None) -> RequireAuth:
         """Return a dependency that requires a valid token with all `scopes`."""
@@ -66,7 +66,7 @@ require_auth = auth0.require_auth
 def guards(
     dependant: Dependant | None, stated: frozenset[str] = frozenset()
 ) -> Iterator[tuple[RequireAuth, frozenset[str]]]:
-    """Each guard of a route, however deep, and the scopes that it needs there."""
+    """Yield each guard of a route, however deep, and the scopes that it needs there."""
     for dependency in dependant.dependencies if dependant else ():
         needed = stated.union(dependency.own_oauth_scopes or ())
         if isinstance(dependency.call, RequireAuth):
@@ -75,9 +75,9 @@ def guards(
 
 
 class TokenFirst:
-    """Middleware that asks the guards of a route before the first byte of the body is read.
+    """Middleware that asks a route's guards before the first byte of the body is read.
 
-    FastAPI reads the whole body into memory before it asks dependencies. Without this, anybody
+    FastAPI reads the whole body into memory before it runs dependencies. Without this, anybody
     could fill the memory without a token.
     """
 
@@ -93,10 +93,10 @@ class TokenFirst:
 
 
 class RefusalFirst:
-    """Middleware around FastAPI's own, which act on the headers of a request alone.
+    """Middleware around FastAPI's own, which act on a request's headers alone.
 
-    They answer 400 to a multipart body without a boundary and 413 to one above `max_body_size`:
-    without a token it is 401 or 403. They put the query into spans, and clients put tokens into it.
+    They answer 400 to a multipart body without a boundary and 413 to one above `max_body_size`;
+    without a token it must be 401 or 403. They put the query, where clients put tokens, into spans.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -125,18 +125,18 @@ class RefusalFirst:
 
 
 async def ask_guards(scope: Scope) -> None:
-    """Let each guard of the matched route refuse; if a test overrides any, FastAPI asks them."""
+    """Let each guard of the matched route refuse; if a test overrides any, FastAPI asks all."""
     if not getattr(scope["app"], "dependency_overrides", {}):
         for guard, needed in guards(getattr(matched(scope), "dependant", None)):
             await guard.check(scope, needed)
 
 
 def matched(scope: Scope) -> Any:
-    """The route of a request, with the path and the dependencies that its routers add.
+    """Return the route of a request, with the path and the dependencies that its routers add.
 
-    FastAPI does not document the key that holds those. Without it, what is left is the route as its
-    own router knows it: guards of the routers around it are asked after the body is read, as
-    FastAPI does, and the log names the path without their prefixes.
+    FastAPI does not document the key that holds those. Without it, return the route as its own
+    router knows it: FastAPI then asks guards of outer routers after the body is read, and the log
+    names the path without their prefixes.
     """
     route = scope.get("route")
     context = scope.get("fastapi", {}).get("effective_route_context")
@@ -150,7 +150,7 @@ async def answer(connection: HTTPConnection, refused: Exception) -> Response:
     guard: Guard = scope["app"].state.guard
     scheme, header, payload = presented(scope, guard.schemes)
     known, claims = scope.get("auth0", (None, None))
-    if known is guard:  # a scope is missing; the credentials may be no Bearer token
+    if known is guard:  # a scope is missing; the credentials may not be a Bearer token
         payload = claims
     if "auth0.refused" not in scope:
         scope["auth0.refused"] = refused

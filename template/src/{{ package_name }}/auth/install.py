@@ -1,4 +1,4 @@
-"""What an application is given at start, so that its routes can ask the guard."""
+"""Prepares an application at startup, so that its routes can ask the guard."""
 
 from collections.abc import Callable
 from enum import StrEnum
@@ -28,13 +28,13 @@ def protect(app: FastAPI, guard: Guard, scopes: type[StrEnum]) -> None:
 
 
 def around(app: FastAPI, middleware: Callable[..., ASGIApp], **options: Any) -> None:
-    """Put a middleware around all others, FastAPI's own included, which answer 413 and 500."""
+    """Put a middleware around all others, including FastAPI's own, which answer 413 and 500."""
     build = app.build_middleware_stack
     app.build_middleware_stack = lambda: middleware(build(), **options)  # type: ignore[method-assign]
 
 
 def docs(settings: AuthSettings) -> dict[str, Any]:
-    """Return arguments for FastAPI: where the documentation is, and how its button logs in."""
+    """Return arguments for FastAPI: the documentation's URLs, and how its button logs in."""
     if not settings.docs_enabled:
         return {"openapi_url": None, "docs_url": None, "redoc_url": None}
     if not settings.docs_client_id:
@@ -48,7 +48,7 @@ def docs(settings: AuthSettings) -> dict[str, Any]:
 
 
 async def invalid_request(request: Request, error: Exception) -> Response:
-    """Answer FastAPI's 422, also where it would quote what JSON cannot say, such as NaN."""
+    """Answer FastAPI's 422, even if it would quote what JSON cannot express, such as NaN."""
     try:
         return await request_validation_exception_handler(request, cast(Any, error))
     except (ValueError, RecursionError):

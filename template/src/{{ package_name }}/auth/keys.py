@@ -1,9 +1,9 @@
 """Caches signing keys and refreshes them in the background.
 
 A domain publishes its metadata (OpenID Connect Discovery 4) and, at the `jwks_uri` named there, its
-keys (RFC 7517 5). Both are fetched at start, and again every FRESH seconds. Requests that need a
+keys (RFC 7517 5). Both are fetched at startup, and again every FRESH seconds. Requests that need a
 fetch share one. While Auth0 does not answer, cached keys serve for STALE seconds. A token with an
-unknown key id causes one fetch, since Auth0 may just have rotated its keys; if that does not find
+unknown key id causes one fetch, because Auth0 may just have rotated its keys; if that does not find
 the id, no other unknown id causes a fetch for COOL_DOWN seconds.
 """
 
@@ -27,11 +27,11 @@ from .refusals import Refused, warn
 from .settings import cannot_start
 
 FRESH = 300.0  # a key that Auth0 revokes is trusted no longer than this, while Auth0 answers
-STALE = 86_400.0  # in an outage: what Auth0 allows caches (stale-if-error), and a token's life
+STALE = 86_400.0  # in an outage: Auth0's own limit for caches (stale-if-error), and a token's life
 COOL_DOWN = 10.0
 PAUSE = 1.0  # after a failed fetch, before a request without keys causes the next
 PATIENCE = 5.0  # that a request waits for a fetch before it is answered 503
-TIMEOUT = 20.0  # of one document, however slowly it trickles in; others need not wait so long
+TIMEOUT = 20.0  # for one document, however slowly it trickles in; requests wait less
 MAX_DOCUMENT = 512_000  # bytes; Auth0's are below 10 KB
 MIN_BITS = 2048  # RFC 7518 3.3
 NEVER = float("-inf")
@@ -47,7 +47,7 @@ FAILURES = meter.create_counter(
 
 
 class LoadedKey(dict[str, Any], RSAKey):  # type: ignore[misc]
-    """A JWK that is loaded once; the SDK would load it for each token, which doubles the time."""
+    """A JWK that is loaded only once; the SDK would load it for each token, twice the work."""
 
     def __init__(self, jwk: Json) -> None:
         dict.__init__(self, jwk)
@@ -57,7 +57,7 @@ class LoadedKey(dict[str, Any], RSAKey):  # type: ignore[misc]
 
     @property
     def tokens(self) -> Json:
-        return self  # else copied anew for each check of `use` and `key_ops`
+        return self  # otherwise copied for each check of `use` and `key_ops`
 
 
 class Issuer:
@@ -74,15 +74,15 @@ class Issuer:
         ISSUERS.add(self)
 
     def age(self) -> float:
-        """Seconds since the keys were fetched; infinity if they never were."""
+        """Return the seconds since the keys were fetched; infinity if they never were."""
         return self.clock() - self.fetched
 
     def usable(self) -> bool:
-        """Whether there are keys, and they are not too old."""
+        """Return whether there are keys that are not too old."""
         return self.age() < STALE
 
     async def find(self, kid: str) -> None:
-        """Return when the key is there; raise Refused if there is none, or keys cannot be had."""
+        """Return once the key is there; raise Refused if it is unknown or cannot be fetched."""
         now = self.clock()
         if self.usable() and kid in self.keys:
             if now - self.fetched > FRESH and now - self.failed > COOL_DOWN:
@@ -91,7 +91,7 @@ class Issuer:
         if now - self.failed < PAUSE:
             raise Refused("keys_unavailable")
         if self.usable() and now - self.missed < COOL_DOWN:
-            # Only of this one it is known; another may be new, and its token good.
+            # Only this one is known to be missing; another may be new, and its token good.
             raise Refused("unknown_key" if kid == self.missing else "keys_unavailable")
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(self.refresh()), PATIENCE)
@@ -102,7 +102,7 @@ class Issuer:
             raise Refused("unknown_key")
 
     def refresh(self) -> asyncio.Task[None]:
-        """Fetch in the background, unless a fetch is on its way."""
+        """Fetch in the background, unless a fetch is already running."""
         if self.task is None or self.task.done():
             self.task = asyncio.create_task(self._fetch())
         return self.task
@@ -134,7 +134,7 @@ ISSUERS: WeakSet[Issuer] = WeakSet()
 
 
 def oldest(_: CallbackOptions) -> Iterator[Observation]:
-    """Observe the age of the oldest keys; nothing before any were fetched."""
+    """Observe the age of the oldest keys; nothing until some were fetched."""
     ages = [issuer.age() for issuer in ISSUERS if issuer.fetched > NEVER]
     if ages:
         yield Observation(max(ages))
@@ -187,7 +187,7 @@ class Keys(CacheAdapter):  # type: ignore[misc]
     def clear(self) -> None: ...
 
     def ready(self) -> bool:
-        """Whether all keys are there; if not, start a fetch, which a lifespan may not have done."""
+        """Return whether all keys are there; if not, start a fetch, in case no lifespan has."""
         missing = [issuer for issuer in self.issuers.values() if not issuer.usable()]
         for issuer in missing:
             if issuer.clock() - issuer.failed >= PAUSE:
@@ -195,7 +195,7 @@ class Keys(CacheAdapter):  # type: ignore[misc]
         return not missing
 
     async def keep_fresh(self) -> None:
-        """Fetch now and every FRESH seconds; while that fails, after 1, 2, 4 ... 32 seconds."""
+        """Fetch now and every FRESH seconds; after a failure, retry in 1, 2, 4 ... 32 seconds."""
         pause = 1.0
         while True:
             await asyncio.wait([issuer.refresh() for issuer in self.issuers.values()])
@@ -204,7 +204,7 @@ class Keys(CacheAdapter):  # type: ignore[misc]
             pause = min(pause * 2, 32.0) if failing else 1.0
 
     async def close(self) -> None:
-        """Stop what is being fetched. Another lifespan may follow, so nothing else is closed."""
+        """Stop running fetches. Another lifespan may follow, so close nothing else."""
         for issuer in self.issuers.values():
             if issuer.task and not issuer.task.done():
                 issuer.task.cancel()
@@ -212,10 +212,10 @@ class Keys(CacheAdapter):  # type: ignore[misc]
 
 
 def http_client(domains: Iterable[str]) -> httpx.AsyncClient:
-    """The client that fetches keys, by the proxy and the certificates that the environment names.
+    """Build the client that fetches keys, with the environment's proxies and certificates.
 
     httpx cannot read a NO_PROXY with an IPv6 network, so the standard library does. Building a
-    client loads certificates, which takes 25 ms and more: one serves all fetches. It keeps no
+    client loads certificates, which takes 25 ms or more, so one serves all fetches. It keeps no
     connection open between them, so that it outlives event loops and lifespans.
     """
     proxies = getproxies()
@@ -246,7 +246,7 @@ def usable_keys(jwks: object) -> dict[str, LoadedKey]:
     listed = jwks.get("keys") if isinstance(jwks, dict) else None
     keys: dict[str, LoadedKey] = {}
     for jwk in listed if isinstance(listed, list) else ():
-        with suppress(Exception):  # a key we cannot load is a key we do not have
+        with suppress(Exception):  # a key that cannot be loaded is a key that is not there
             key = LoadedKey(jwk)
             signs_rs256 = (  # or may (RFC 7517 4.2 to 4.4)
                 jwk["kty"] == "RSA"

@@ -5,7 +5,7 @@ and the signature (RFC 7515 3.1, RFC 7519). The SDK verifies the signature, `iss
 This module checks the shape of each part, `nbf` and `iat` (RFC 7519 4.1.5, 4.1.6), `sub`, and the
 type of the token (RFC 8725 3.11, RFC 9068 4).
 
-Nothing here accepts a token. What is read before the signature is verified can only refuse.
+Nothing here accepts a token. Anything read before the signature is verified can only refuse it.
 """
 
 import json
@@ -19,8 +19,8 @@ from typing import Any
 
 from .refusals import Refused
 
-MAX_TOKEN = 16_384  # bytes; parsing costs time in proportion, and Auth0's tokens are 1 to 4 KB
-LEEWAY = 10  # seconds that the clock of the issuer may be ahead of ours
+MAX_TOKEN = 16_384  # bytes; parsing time grows with size, and Auth0's tokens are 1 to 4 KB
+LEEWAY = 10  # seconds that the issuer's clock may be ahead of ours
 COMPACT = re.compile(rb"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
 TYPES = {  # by token dialect; an absent type is ""
     "access_token": {"", "jwt", "at+jwt"},  # not dpop+jwt, logout+jwt and the like
@@ -36,7 +36,7 @@ class Claims(Mapping[str, Any]):
     """The claims of a verified token: `claims["sub"]`, `claims.get("org_id")`.
 
     `scopes` is what the token allows, whichever claim says so. The other attributes are claims that
-    each token has, with their types. All requests with the token share them, so they are read-only.
+    every token has, with their types. All requests with a token share them, so they are read-only.
     """
 
     __slots__ = ("_raw", "scopes")
@@ -93,7 +93,7 @@ def parse(token: bytes) -> tuple[Json, Json]:
 
 
 def check_header(header: Json, dialect: str) -> None:
-    """Check algorithm (RS256), key id, and the type that the dialect has."""
+    """Check algorithm (RS256), key id, and the type that the dialect requires."""
     kid, typ = header.get("kid"), header.get("typ", "")
     if header.get("alg") != "RS256":
         raise Refused("algorithm")
@@ -121,7 +121,7 @@ def check_claims(payload: Json, issuers: Container[str], audience: str, now: flo
 
 
 def to_claims(payload: Json, grants_claim: str) -> Claims:
-    """Build what routes receive; `grants_claim` names the claim that has the grants."""
+    """Build the claims for routes; `grants_claim` names the claim that holds the grants."""
     granted = payload.get(grants_claim, "" if grants_claim == "scope" else [])
     if grants_claim == "scope":
         granted = granted.split(" ") if isinstance(granted, str) else None  # RFC 6749 3.3
@@ -134,7 +134,7 @@ def to_claims(payload: Json, grants_claim: str) -> Claims:
 
 
 def _seconds(payload: Json, name: str) -> float:
-    """A time in seconds since 1970 (NumericDate, RFC 7519 2), before the year 33658."""
+    """Return a time in seconds since 1970 (NumericDate, RFC 7519 2), before the year 33658."""
     value = payload.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e12:
         raise Refused("claims", claim=name)
@@ -142,7 +142,7 @@ def _seconds(payload: Json, name: str) -> float:
 
 
 def unique_members(pairs: list[tuple[str, Any]]) -> Json:
-    """Build an object; refuse a member that is there twice."""
+    """Build an object; refuse duplicate members."""
     members = dict(pairs)
     if len(members) != len(pairs):
         raise ValueError("a member twice")
@@ -154,7 +154,7 @@ STRICT = json.JSONDecoder(object_pairs_hook=unique_members, parse_constant=int)
 
 
 def parse_segment(segment: bytes) -> Json:
-    """Parse strict JSON: an object, no member twice (RFC 7515 4), no NaN, no lone surrogate."""
+    """Parse strict JSON: an object, no duplicate member (RFC 7515 4), no NaN, no lone surrogate."""
     text = urlsafe_b64decode(segment + b"=" * (-len(segment) % 4)).decode()
     value = STRICT.decode(text)
     if not isinstance(value, dict):
