@@ -1,7 +1,7 @@
 """This API as its own issuer: users, passwords, sessions, signing keys, roles.
 
 Read it in this order: models, keys, passwords, limits, sessions, links, users, roles, app, current,
-and the routes. Routes of yours need what is exported here; `main.py` needs `app.Issuer`.
+and the routes. Your routes use the names exported here; `main.py` uses `app.Issuer`.
 """
 
 from .current import (

@@ -1,4 +1,4 @@
-"""What administrators do with users. The routes ask for the role: scopes.py is the owner's."""
+"""User administration. The routes ask for the role, because scopes.py is the owner's."""
 
 from typing import Annotated
 from uuid import UUID
@@ -18,21 +18,21 @@ CONFLICT: Responses = {409: {"description": "Taken, or the last active administr
 
 
 class NewUser(Incoming):
-    """Nobody chooses another's password: the user gets a link that sets it."""
+    """A new user, without a password: the user gets a link that sets it."""
 
     email: str
     role: Role = DEFAULT
 
 
 class Change(Incoming):
-    """What is to change."""
+    """The changes to a user."""
 
     role: Role | None = None
     active: bool | None = None
 
 
 class Page(BaseModel):
-    """Some users; `next` is the `after` of the next page."""
+    """A page of users; `next` is the `after` of the next page."""
 
     users: list[User]
     next: UUID | None
@@ -64,7 +64,7 @@ async def create_user(body: NewUser, admin: AdminUser, visit: Visit) -> User:
 
 @router.get("/{user_id}", responses=UNKNOWN)
 async def get_user(user_id: UUID, admin: AdminUser, visit: Visit) -> User:
-    """One user."""
+    """Return a user."""
     row = await visit.database.read(lambda c: users.by_id(c, user_id))
     if row is None:
         raise HTTPException(404)
@@ -87,6 +87,6 @@ async def change_user(user_id: UUID, body: Change, admin: AdminUser, visit: Visi
 
 @router.delete("/{user_id}", status_code=204, responses=UNKNOWN | CONFLICT)
 async def delete_user(user_id: UUID, admin: AdminUser, visit: Visit) -> None:
-    """Delete a user with all sessions, and what `roles.on_user_deleted` deletes."""
+    """Delete a user, all their sessions, and the rows that `roles.on_user_deleted` deletes."""
     user = await visit.database.transaction(lambda c: users.remove(c, user_id))
     visit.event("user_deleted", sub=user.sub, actor=admin.id)

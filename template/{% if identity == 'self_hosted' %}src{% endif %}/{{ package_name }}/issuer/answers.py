@@ -1,4 +1,4 @@
-"""What goes out: tokens, OAuth 2 errors (RFC 6749 5.2), and events for the log."""
+"""Output: tokens, OAuth 2 errors (RFC 6749 5.2), and events for the log."""
 
 import json
 import logging
@@ -22,7 +22,7 @@ OAUTH_ERRORS = {
 
 
 class Tokens(BaseModel):
-    """An access token, and the refresh token that replaces the one that was sent."""
+    """An access token, and a refresh token, which replaces the one that was sent."""
 
     access_token: str
     token_type: str = "Bearer"  # noqa: S105  the name of a scheme
@@ -44,7 +44,7 @@ def unauthorized(text: str) -> HTTPException:
 
 
 def limited(seconds: float) -> HTTPException:
-    """429, with the time after which an attempt is worth it."""
+    """Return a 429, with the time after which a new attempt makes sense."""
     headers = {"Retry-After": str(max(1, round(seconds + 0.5))), **NO_STORE}
     return HTTPException(429, "Too many attempts: try again later", headers)
 
@@ -54,12 +54,12 @@ def unavailable() -> HTTPException:
 
 
 def hashed(value: str) -> str:
-    """E-mails and subjects can be matched in the log, and not read."""
+    """Hash an e-mail or subject for the log, where it can be matched but not read."""
     return sha256(value.encode()).hexdigest()[:16]
 
 
 def event_line(event: str, *, email: str | None = None, sub: str | None = None, **more: Any) -> str:
-    """One event as a line of JSON, without the fields that are None."""
+    """Return an event as a line of JSON, without the fields that are None."""
     line = {"event": f"issuer.{event}", **more}
     line |= {"email": email and hashed(email), "subject": sub and hashed(sub)}
     told = {name: value for name, value in line.items() if value is not None}
@@ -67,10 +67,10 @@ def event_line(event: str, *, email: str | None = None, sub: str | None = None, 
 
 
 class Events:
-    """One JSON line per event, in the manner of the guard's log.
+    """Logs one JSON line per event, like the guard's log.
 
-    Refusals are thinned: BURST per event and network in WINDOW seconds, and the next line says how
-    many were left out. Changes of state never are: a flood must not hide a takeover.
+    It thins refusals: BURST per event and network in WINDOW seconds, and the next line says how
+    many were left out. It never thins changes of state: a flood must not hide a takeover.
     """
 
     BURST = 20
@@ -86,13 +86,13 @@ class Events:
             if suppressed is None:
                 return
             fields["suppressed"] = suppressed or None
-        log.disabled = False  # also where a dictConfig has silenced all that it does not name
+        log.disabled = False  # even if a dictConfig has silenced all loggers that it does not name
         log.info("%s", event_line(event, network=network or None, **fields))
 
     def _count(self, event: str, network: str) -> int | None:
-        """None if this one is left out, else how many were since the last line."""
+        """Return None to leave this one out, else how many were left out since the last line."""
         current = time.monotonic()
-        if len(self.windows) > 10_000:  # many networks: forget, which logs more, not less
+        if len(self.windows) > 10_000:  # many networks: forget them, which logs more, not less
             self.windows.clear()
         start, count = self.windows.get((event, network), (current, 0))
         suppressed = 0

@@ -1,4 +1,4 @@
-"""The issuer of one application: what main.py calls, and what the routes share."""
+"""The issuer of one application: the interface for main.py, and the state that routes share."""
 
 import logging
 import time
@@ -22,7 +22,7 @@ from .sessions import Verified
 if TYPE_CHECKING:
     from .mail import Mail
 
-RELOAD = 60.0  # seconds after which a key that signs is looked up again
+RELOAD = 60.0  # seconds after which the signing key is looked up again
 NIST = 15  # SP 800-63B, 3.1.1.2: characters of a password without a second factor
 SHORT = "PASSWORD_MIN_LENGTH is %d; NIST asks for %d without a second factor"
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ Json = dict[str, Any]
 
 
 class Issuer:
-    """Issues the tokens of this API. What cannot work stops the start, with exit code 2."""
+    """Issues the tokens of this API. A fault stops the start, with exit code 2."""
 
     def __init__(self, settings: AuthSettings) -> None:
         self.settings = settings
@@ -56,7 +56,7 @@ class Issuer:
     # -------------------------------------------------------------------------------- for main.py
 
     async def fetch(self, url: str) -> Json:
-        """Give the guard metadata and keys, as its HTTP client would."""
+        """Return metadata and keys to the guard, in place of its HTTP client."""
         if url.endswith("/jwks.json"):
             return await self.jwks()
         return self.metadata()
@@ -73,13 +73,13 @@ class Issuer:
             app.include_router(module.router)
 
     def around(self, inner: Lifespan) -> Lifespan:
-        """Return a lifespan around another one, after which threads and connections are closed."""
+        """Wrap a lifespan; close threads and connections after it."""
         return self.database.around(inner, self.gate.close)
 
     # ------------------------------------------------------------------------------ for the routes
 
     def metadata(self) -> Json:
-        """OpenID Connect Discovery 3, as far as it applies; URLs never come from a request."""
+        """Return the metadata (OpenID Connect Discovery 3); its URLs never come from a request."""
         url = self.settings.auth_issuer
         return {
             "issuer": url,
@@ -92,16 +92,16 @@ class Issuer:
         }
 
     async def jwks(self) -> Json:
-        """The public keys, read from the database."""
+        """Return the public keys, read from the database."""
         jwks = await self.database.read(self.ring.load)
         self.loaded = time.monotonic()
         return jwks
 
     async def verify(self, email: str, password: str, network: str) -> Verified | None:
-        """Check a password behind limits and gate: 429 or 503 if it is not the time for it.
+        """Check a password behind limits and gate; raise 429 or 503 if it has to wait.
 
-        A failure takes FLOOR, whatever it was. Limits are tested before the queue, so that it
-        stays short, and inside the gate, so that parallel guesses do not pass together.
+        A failure takes FLOOR, whatever its cause. Limits are tested before the queue, to keep it
+        short, and again inside the gate, so that parallel guesses do not slip through together.
         """
 
         async def known_network() -> bool:
@@ -130,11 +130,11 @@ class Issuer:
         return None
 
     def password_problem(self, password: str, email: str) -> str | None:
-        """Why a new password is refused."""
+        """Return why a new password is refused, or None."""
         return problem(password, self.settings.password_min_length, email)
 
     async def send(self, email: str, context: str, token: str) -> None:
-        """Deliver a one-time link; called after the answer. Without mail it is in the log."""
+        """Deliver a one-time link, after the answer. Without mail, log it."""
         link = f"{self.settings.link_url or self.settings.auth_issuer}#token={token}"
         if self.mail:
             await self.mail.link(email, context, link)
@@ -143,17 +143,17 @@ class Issuer:
             log.warning("%s link for %s: %s", context, email, link)
 
     async def note(self, email: str, about: str) -> None:
-        """Tell the owner of an account what somebody does with its address."""
+        """Tell the owner of an account what somebody is doing with its address."""
         if self.mail:
             await self.mail.note(email, about)
 
     @property
     def delivers(self) -> bool:
-        """Whether links reach somebody."""
+        """Return whether links can reach anybody."""
         return self.mail is not None or self.settings.environment == "development"
 
     async def tokens(self, granted: sessions.Granted) -> Tokens:
-        """Sign an access token for a session; it ends with the session at the latest."""
+        """Sign an access token for a session, which it never outlives."""
         if time.monotonic() - self.loaded > RELOAD:
             await self.jwks()
         left = int((granted.ends_at - granted.now).total_seconds())

@@ -1,8 +1,8 @@
-"""Who is calling: the user of the token, as the database knows them now, and what they may do.
+"""The current user: who is calling, as the database knows them now, and what they may do.
 
 `auth0.require_auth` alone trusts an access token until it expires. These dependencies ask the
-database once per request: a session that was ended, a user who was deactivated or has another role
-is refused at once.
+database once per request, so an ended session, a deactivated user or a changed role is refused at
+once.
 """
 
 from collections.abc import Iterable, Iterator
@@ -33,7 +33,7 @@ Token = Annotated[Claims, Depends(auth0.require_auth())]
 
 
 def session_id(claims: Claims) -> UUID:
-    """The session of a token; only tokens of this issuer have one."""
+    """Return the session of a token; only this issuer's tokens have one."""
     try:
         return UUID(claims.raw.get("sid"))
     except (ValueError, TypeError, AttributeError):
@@ -41,7 +41,7 @@ def session_id(claims: Claims) -> UUID:
 
 
 async def current_user(connection: HTTPConnection, claims: Token) -> User:
-    """The active user of a token whose session has not ended; else 401."""
+    """Return the active user of a token whose session has not ended; else raise 401."""
     issuer: Issuer = connection.app.state.issuer
     values = {"sub": claims.sub, "sid": session_id(claims)}
     row = await issuer.database.read(lambda c: c.execute(SIGNED_IN, values).one_or_none())
@@ -51,11 +51,11 @@ async def current_user(connection: HTTPConnection, claims: Token) -> User:
 
 
 CurrentUser = Annotated[User, Depends(current_user)]
-ActiveUser = CurrentUser  # an inactive user is no current user
+ActiveUser = CurrentUser  # an inactive user is never a current user
 
 
 class RoleChecker:
-    """A dependency that gives the current user if they have one of the roles; else 403."""
+    """A dependency that returns the current user if they have one of the roles; else 403."""
 
     def __init__(self, allowed_roles: Iterable[Role]) -> None:
         self.allowed_roles = frozenset(allowed_roles)
@@ -72,7 +72,7 @@ AdminUser = Annotated[User, Depends(allow_admin)]
 
 
 def checkers(dependant: Dependant | None) -> Iterator[RoleChecker]:
-    """Each RoleChecker of a route, however deep."""
+    """Yield each RoleChecker of a route, however deep."""
     for dependency in dependant.dependencies if dependant else ():
         if isinstance(dependency.call, RoleChecker):
             yield dependency.call
@@ -80,7 +80,7 @@ def checkers(dependant: Dependant | None) -> Iterator[RoleChecker]:
 
 
 def declare_roles(app: FastAPI) -> None:
-    """Let the OpenAPI document say which routes answer 403 for lack of a role."""
+    """Declare in the OpenAPI document which routes answer 403 if a role is missing."""
     build = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -97,9 +97,9 @@ def declare_roles(app: FastAPI) -> None:
 
 
 def check_owner(user: User, owner: str, *roles: Role) -> None:
-    """Refuse an object of another `sub`, unless the user has one of `roles`.
+    """Refuse another user's object, by its `sub`, unless the user has one of `roles`.
 
-    404, not 403: who may not see an object need not learn that it exists.
+    404, not 403: whoever may not see an object must not learn that it exists.
     """
     if user.sub != owner and user.role not in roles:
         raise HTTPException(404, "Not Found")

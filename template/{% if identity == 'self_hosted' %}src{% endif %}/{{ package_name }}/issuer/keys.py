@@ -1,9 +1,9 @@
 """Signing keys: made, encrypted, published before they sign, rotated; and the JWKS.
 
 They live in the database, so every process has the same. A guard reads the JWKS every five minutes
-(auth/keys.py, FRESH). A new key is therefore published for longer than that before it signs: else
-an attacker who sends unknown key ids could keep a guard from learning it. The JWKS is derived from
-the private keys that the secret decrypts: whoever can only write to the database signs nothing.
+(auth/keys.py, FRESH). A new key is published for longer than that before it signs; otherwise an
+attacker who sends unknown key ids could keep a guard from learning it. The JWKS is derived from the
+private keys that the secret decrypts, so write access to the database is not enough to sign.
 """
 
 import json
@@ -58,7 +58,7 @@ class KeyRing:
         return self.jwks
 
     def open(self, kid: str, pem: str) -> RSAKey | None:
-        """The key, if one of our secrets encrypted it."""
+        """Return the key, if one of our secrets encrypted it."""
         if kid in self.opened:
             return self.opened[kid]
         key = decrypted(pem, self.secrets)
@@ -68,7 +68,7 @@ class KeyRing:
         return RSAKey(key, key, {"kid": kid, "alg": "RS256"})
 
     def sign(self, claims: dict[str, Any]) -> str:
-        """An access token (RFC 9068)."""
+        """Sign an access token (RFC 9068)."""
         if self.signing is None:
             raise LookupError("no signing key")
         header = {"alg": "RS256", "typ": "at+jwt", "kid": self.signing.kid}
@@ -77,7 +77,7 @@ class KeyRing:
 
 
 def secret_bytes(secret: str | None) -> list[bytes | None]:
-    """The first encrypts, all decrypt; without any, keys are not encrypted."""
+    """Return the secrets: the first encrypts, all decrypt; without any, keys stay unencrypted."""
     return [b64decode(part) for part in secret.split(",")] if secret else [None]
 
 
@@ -129,7 +129,7 @@ def add(connection: Connection, ring: KeyRing, signs_from: Any) -> str:
 
 
 def rotate(connection: Connection, ring: KeyRing, token_life: int, *, at_once: bool) -> str:
-    """Add the next key; the old ones go when their last token has expired, or now."""
+    """Add the next key; remove the old ones when their last token has expired, or now."""
     moment: datetime = connection.scalars(select(now())).one()
     starts = moment if at_once else moment + PUBLISHED
     until = moment if at_once else starts + timedelta(seconds=token_life) + GRACE

@@ -2,8 +2,8 @@
 
 An account is the hash of the e-mail that was sent, known or not. From one network it gets FREE
 failures, then has to wait 1, 2, 4 … 60 seconds. After MANY failures from anywhere it is open only
-to networks where its owner is logged in, so that a stranger locks nobody out. A network gets MANY
-in 15 minutes. With REDIS_URL the counters are shared; without an answer each process counts.
+to networks where its owner is logged in, so that a stranger cannot lock the owner out. A network
+gets MANY in 15 minutes. REDIS_URL shares the counters; while it is down, each process counts.
 """
 
 import logging
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 def network_of(connection: HTTPConnection) -> str:
-    """The IPv4 address or IPv6 /64 of the client; proxies are heard in main.py only."""
+    """Return the client's IPv4 address or IPv6 /64; main.py has already dealt with proxies."""
     try:
         address = ip_address(connection.client.host if connection.client else "")
     except ValueError:
@@ -65,7 +65,7 @@ class Limits:
         return MemoryStorage()
 
     async def _ask(self, question: str, key: str, *more: int) -> Any:
-        """Call a method of the shared counters, or of those of this process."""
+        """Call a method of the shared counters, or of this process's own."""
         if self.shared and time.monotonic() > self.broken_until:
             try:
                 return await getattr(self.shared, question)(key, *more)
@@ -84,7 +84,7 @@ class Limits:
         return int(await self._ask("get", key))
 
     async def _refuse_from(self, most: int, key: str) -> None:
-        """429 until the counter is forgotten, if it has come so far."""
+        """Raise 429 until the counter expires, if it has reached its limit."""
         if await self._value(key) >= most:
             raise limited(await self._ask("get_expiry", key) - time.time())
 
@@ -106,7 +106,7 @@ class Limits:
             raise limited(WINDOW)
 
     async def attempt(self, email: str, network: str) -> None:
-        """Count an attempt as a failure before it is judged: parallel ones do not pass together."""
+        """Count an attempt as a failure before it is judged, so that parallel ones count too."""
         account, pair = keys(email, network)
         failures = await self._count(pair, WINDOW)
         await self._count(account, MEMORY)
@@ -114,17 +114,17 @@ class Limits:
             await self._count(f"{pair}|wait", min(2 ** (failures - FREE), LONGEST))
 
     async def succeeded(self, email: str, network: str) -> None:
-        """Forget the failures of the account from here; never those of the network."""
+        """Forget the account's failures from this network; never the network's own."""
         account, pair = keys(email, network)
         for key in (account, pair, f"{pair}|wait"):
             await self._ask("clear", key)
 
     async def reopen(self, email: str) -> None:
-        """Forget the failures from everywhere: the owner has shown up by a reset."""
+        """Forget the account's failures from everywhere: the owner proved themselves by a reset."""
         await self._ask("clear", keys(email, "")[0])
 
     async def mail(self, email: str) -> bool:
-        """Whether one more mail may be sent: three an hour, one a minute."""
+        """Return whether one more mail may be sent: three an hour, one a minute."""
         account = keys(email, "")[0]
         if await self._value(f"{account}|minute") or await self._value(f"{account}|hour") >= 3:
             return False

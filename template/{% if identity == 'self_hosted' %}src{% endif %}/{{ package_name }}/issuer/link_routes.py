@@ -1,4 +1,4 @@
-"""The public routes for who has no password yet, or no longer: register, reset, verify.
+"""Public routes for people without a password, or who forgot it: register, reset, verify.
 
 They answer the same whether an address is known or not. Only a POST redeems a link.
 """
@@ -28,7 +28,7 @@ class Registration(Incoming):
 
 
 class Address(Incoming):
-    """Whose password is to be set anew."""
+    """The address of the account whose password is to be reset."""
 
     email: str
 
@@ -41,14 +41,14 @@ class Reset(Incoming):
 
 
 class Confirmation(Incoming):
-    """The token of a link; after a registration, the password that its owner wants."""
+    """The token of a link; after a registration, also the password that its owner wants."""
 
     token: str
     password: str | None = None
 
 
 async def spent(visit: Visit) -> NoReturn:
-    """Count a token that is not good, and refuse it."""
+    """Count an invalid token, and refuse it."""
     await visit.limits.network_failed("confirm", visit.network)
     raise HTTPException(400, SPENT)
 
@@ -57,7 +57,7 @@ async def spent(visit: Visit) -> NoReturn:
 async def register(
     body: Registration, response: Response, visit: Visit
 ) -> users.User | dict[str, str]:
-    """Add a user (REGISTRATION=open). With mail 202 for any address; without, 201 or 409."""
+    """Add a user (REGISTRATION=open). With mail, 202 for any address; without, 201 or 409."""
     if visit.issuer.settings.registration != "open":
         raise HTTPException(404)
     email = checked_email(body.email)
@@ -91,7 +91,7 @@ async def add(visit: Visit, email: str, hashed: str) -> users.User:
 
 @router.post("/auth/reset", status_code=202, responses=OFF)
 async def reset(body: Address, visit: Visit) -> dict[str, str]:
-    """Ask for a link that sets a new password; what is done for it comes after the answer."""
+    """Ask for a link that sets a new password; the work for it comes after the answer."""
     if not visit.issuer.delivers:
         raise HTTPException(404)
     email = checked_email(body.email)
@@ -116,7 +116,7 @@ async def send_reset(visit: Visit, email: str) -> None:
 
 @router.post("/auth/reset/confirm", status_code=204, responses=BAD)
 async def confirm_reset(body: Reset, visit: Visit) -> None:
-    """Set the password by a link; all sessions end, and the address is confirmed."""
+    """Set the password with a link; this ends all sessions and confirms the address."""
     await visit.limits.check_network("confirm", visit.network)
     row = await visit.database.read(lambda c: links.find(c, body.token, "reset"))
     if row is None:
@@ -137,7 +137,7 @@ async def confirm_reset(body: Reset, visit: Visit) -> None:
 
 @router.post("/auth/verify", status_code=204, responses=OFF | BAD)
 async def verify(body: Confirmation, visit: Visit) -> None:
-    """Confirm an address, or a new one, by a link.
+    """Confirm an address, or a new one, with a link.
 
     The first confirmation voids the password of the registration, unless one is sent here.
     """

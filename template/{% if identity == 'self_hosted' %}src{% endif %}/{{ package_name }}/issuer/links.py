@@ -27,7 +27,7 @@ def create(
     context: Context,
     new_email: str | None = None,
 ) -> str:
-    """Make a link's token; earlier ones of the same context are void."""
+    """Make a link's token; void earlier ones of the same context."""
     token = secrets.token_urlsafe(32)
     moment: datetime = connection.scalars(select(now())).one()
     connection.execute(delete(links).where(links.c.user_id == user_id, links.c.context == context))
@@ -45,7 +45,7 @@ def create(
 
 
 def find(connection: Connection, token: str, *contexts: Context) -> Row[Any] | None:
-    """The user that a good token is for; it stays good."""
+    """Return the user that a valid token is for; the token stays valid."""
     query = select(users, links.c.context, links.c.new_email).join(
         links, (links.c.user_id == users.c.id) & (links.c.sent_to == users.c.email)
     )
@@ -53,7 +53,7 @@ def find(connection: Connection, token: str, *contexts: Context) -> Row[Any] | N
 
 
 def redeem(connection: Connection, token: str, *contexts: Context) -> Row[Any] | None:
-    """As `find`, and the token is void: of several callers, one gets the user."""
+    """Do the same as `find`, and void the token: only one of several callers gets the user."""
     row = find(connection, token, *contexts)
     gone = connection.execute(delete(links).where(_good(token, contexts)))
     return row if gone.rowcount else None

@@ -1,4 +1,4 @@
-"""Mail: short plain texts by SMTP. A server that refuses costs one line in the log, no more."""
+"""Mail: short plain texts by SMTP. A server that refuses only causes one line in the log."""
 
 import asyncio
 import json
@@ -50,7 +50,7 @@ class Mail:
             "username": unquote(parts.username) if parts.username else None,
             "password": unquote(parts.password) if parts.password else None,
             "use_tls": parts.scheme == "smtps",
-            "start_tls": parts.scheme == "smtp+starttls",  # demanded, or never tried
+            "start_tls": parts.scheme == "smtp+starttls",  # required, or never tried
         }
 
     async def link(self, to: str, context: str, url: str) -> None:
@@ -61,7 +61,7 @@ class Mail:
         await self.send(to, *NOTES[about])
 
     async def send(self, to: str, subject: str, *paragraphs: str) -> None:
-        """Send one mail. Nothing is raised; the log names the fault, neither address nor text."""
+        """Send one mail. Raise nothing; log the fault without address or text."""
         message = EmailMessage(POLICY)
         message["From"], message["To"], message["Subject"] = self.sender, to, subject
         message["Date"] = formatdate()

@@ -1,4 +1,4 @@
-"""What users do with their account: log out, see it, change it, end sessions."""
+"""Routes for users' own accounts: log out, read it, change it, end sessions."""
 
 from datetime import datetime
 from typing import Any
@@ -23,14 +23,14 @@ UNKNOWN: Responses = {404: {"description": "The user has no such session"}}
 
 
 class NewEmail(Incoming):
-    """The next address, and the password as a proof of presence."""
+    """The new address, and the password as a proof of presence."""
 
     email: str
     current_password: str
 
 
 class NewPassword(Incoming):
-    """The password as it is, and as it is to be."""
+    """The current password and the new one."""
 
     current: str
     new: str
@@ -49,7 +49,7 @@ class SessionInfo(BaseModel):
 
 
 async def present(visit: Visit, user: User, password: str) -> Row[Any]:
-    """The row of the user, if the password is theirs; the same limits as at login."""
+    """Return the user's row, if the password is theirs; with the same limits as login."""
     verified = await visit.issuer.verify(user.email, password, visit.network)
     if verified is None:
         raise HTTPException(400, WRONG)
@@ -66,13 +66,13 @@ async def logout(claims: Token, visit: Visit) -> None:
 
 @router.get(ME)
 async def me(user: CurrentUser) -> User:
-    """The user of the token."""
+    """Return the user of the token."""
     return user
 
 
 @router.patch(ME, responses=REFUSED)
 async def change_email(body: NewEmail, user: CurrentUser, claims: Token, visit: Visit) -> User:
-    """Change the address: by a link to the new one; without mail at once, unverified."""
+    """Change the address through a link to the new one; without mail, at once and unverified."""
     email = checked_email(body.email)
     row = await present(visit, user, body.current_password)
     if visit.issuer.mail:
@@ -91,7 +91,7 @@ async def change_email(body: NewEmail, user: CurrentUser, claims: Token, visit: 
 
 
 async def ask_new_address(visit: Visit, user: User, email: str) -> None:
-    """Send a link to the new address, unless it is somebody's, and a note to the old one."""
+    """Send a link to the new address, unless it is taken, and a notice to the old one."""
 
     def link(connection: Connection) -> str | None:
         taken = users.by_email(connection, email)
@@ -119,13 +119,13 @@ async def change_password(
 
 @router.get(f"{ME}/sessions")
 async def list_sessions(user: CurrentUser, claims: Token, visit: Visit) -> list[SessionInfo]:
-    """The live logins of the user, the latest first."""
+    """List the user's live logins, latest first."""
     return await find(visit, user, session_id(claims))
 
 
 @router.get(ME + "/sessions/{session}", responses=UNKNOWN)
 async def get_session(session: UUID, user: CurrentUser, claims: Token, visit: Visit) -> SessionInfo:
-    """One live login of the user."""
+    """Return one of the user's live logins."""
     found = await find(visit, user, session_id(claims), session)
     if not found:
         raise HTTPException(404)
@@ -134,14 +134,14 @@ async def get_session(session: UUID, user: CurrentUser, claims: Token, visit: Vi
 
 @router.delete(f"{ME}/sessions", status_code=204)
 async def end_sessions(user: CurrentUser, visit: Visit) -> None:
-    """Log out everywhere, here too."""
+    """Log out everywhere, including here."""
     await visit.database.write(lambda c: sessions.revoke(c, table.c.user_id == user.id))
     visit.event("session_revoked", sub=user.sub, sid="all")
 
 
 @router.delete(ME + "/sessions/{session}", status_code=204, responses=UNKNOWN)
 async def end_session(session: UUID, user: CurrentUser, visit: Visit) -> None:
-    """Log out one place."""
+    """End one of the user's logins."""
     which = (table.c.user_id == user.id) & (table.c.id == session)
     if not await visit.database.write(lambda c: sessions.revoke(c, which)):
         raise HTTPException(404)

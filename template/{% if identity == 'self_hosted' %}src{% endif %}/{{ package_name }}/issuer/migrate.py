@@ -1,4 +1,4 @@
-"""The issuer's schema, and what is checked at the start: schema and keys."""
+"""The issuer's schema, and the checks of schema and keys at startup."""
 
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
@@ -18,12 +18,12 @@ WRONG = "no key in the database opens with it; keys rewrap needs old and new, wi
 
 
 def unreachable(settings: AuthSettings, error: SQLAlchemyError) -> str:
-    """One sentence about a database that fails, without its password."""
+    """Return one sentence about a failing database, without its password."""
     return f"{settings.database_name} does not answer: {reason(error)}"
 
 
 def prepare(settings: AuthSettings, ring: KeyRing) -> None:
-    """Check schema and keys before the start; in development make what is missing."""
+    """Check schema and keys before the start; in development, make missing ones."""
     development = settings.environment == "development"
     try:
         with transaction(settings.database_url) as connection:

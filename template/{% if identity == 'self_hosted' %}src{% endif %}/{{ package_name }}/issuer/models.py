@@ -1,4 +1,4 @@
-"""The issuer's tables. Times have zones; what proves anything is kept as a digest, or encrypted."""
+"""The issuer's tables. Times have zones; credentials are kept only as digests, or encrypted."""
 
 from uuid import uuid4
 
@@ -22,7 +22,7 @@ users = Table(
     Column("updated_at", UtcDateTime, nullable=False, default=now(), onupdate=now()),
 )
 
-# One row is one login. A refresh swaps the digest; the row is there until it is purged.
+# One row is one login. A refresh swaps the digest; the row stays until it is purged.
 sessions = Table(
     "sessions",
     metadata,

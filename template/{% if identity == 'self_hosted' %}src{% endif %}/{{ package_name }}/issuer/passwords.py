@@ -1,8 +1,8 @@
 """Passwords: hashed with Argon2id, checked behind a gate, and the rules for new ones.
 
 A hash takes 19 MB and 25 ms of a core. So at most HASH_CONCURRENCY run, in threads of their own,
-and who logs in waits on the event loop without a thread or a connection. Unknown users cost a hash
-too, and a failure answers after FLOOR: older hashes take another time, which would tell of a user.
+and logins wait on the event loop without a thread or a connection. Unknown users cost a hash too,
+and failures answer after FLOOR: older hashes take another time, which would reveal a user.
 """
 
 import asyncio
@@ -51,10 +51,10 @@ class Hasher:
         return self.scheme.hash(password)
 
     def verify(self, password: str, hashed: str | None) -> tuple[bool, str | None]:
-        """Whether it is good, and its hash with today's parameters if that is another."""
+        """Return whether it is right, and a new hash if today's parameters differ."""
         try:
             good, better = self.scheme.verify_and_update(password, hashed or self.dummy)
-        except (UnknownHashError, ValueError):  # a foreign hash; what a scheme cannot hash
+        except (UnknownHashError, ValueError):  # a foreign hash; a value that a scheme cannot hash
             return False, None
         return (good, better) if hashed else (False, None)
 
@@ -70,7 +70,7 @@ class Gate:
 
     @asynccontextmanager
     async def enter(self) -> AsyncIterator[float]:
-        """Wait for a place; gives the time of entry."""
+        """Wait for a place; yield the time of entry."""
         if self.inside >= WAITING:
             raise unavailable()
         self.inside += 1
@@ -81,13 +81,13 @@ class Gate:
             self.inside -= 1
 
     async def hash(self, password: str) -> str:
-        """Hash a new password, as one of those whom the gate lets in."""
+        """Hash a new password, waiting at the gate like everybody."""
         loop = asyncio.get_running_loop()
         async with self.enter():
             return await loop.run_in_executor(self.threads, self.hasher.hash, password)
 
     async def verify(self, password: str, hashed: str | None) -> tuple[bool, str | None]:
-        """Verify a password, inside the gate; what no rule allows is not hashed at its length."""
+        """Verify a password, inside the gate; an overlong one is wrong, and takes no longer."""
         loop = asyncio.get_running_loop()
         fits = len(password.encode(errors="replace")) <= MAX_BYTES
         password, hashed = (password, hashed) if fits else ("", None)
@@ -98,19 +98,19 @@ class Gate:
 
 
 async def floor(entered: float) -> None:
-    """Wait until FLOOR after the gate was entered; call it outside of the gate."""
+    """Wait until FLOOR after the gate was entered; call it outside the gate."""
     await asyncio.sleep(max(0.0, entered + FLOOR - time.monotonic()))
 
 
 @cache
 def common() -> frozenset[str]:
-    """The blocklist."""
+    """Return the blocklist."""
     lines = Path(__file__).with_name("common_passwords.txt").read_text("ascii").splitlines()
     return frozenset(line for line in lines if not line.startswith("#"))
 
 
 def is_common(password: str) -> bool:
-    """One or two entries of the blocklist, with a little around them."""
+    """Return whether it is one or two entries of the blocklist, with little around them."""
     core = password.strip(PADDING)
     candidates = [password, core] if len(password) - len(core) <= 8 else [password]
     return any(
@@ -121,7 +121,7 @@ def is_common(password: str) -> bool:
 
 
 def problem(password: str, minimum: int, email: str) -> str | None:
-    """Why a new password is refused."""
+    """Return why a new password is refused, or None."""
     text = password.casefold()
     if len(password) < minimum:
         return f"Use at least {minimum} characters"
@@ -142,20 +142,20 @@ def problem(password: str, minimum: int, email: str) -> str | None:
 
 
 def near(text: str, name: str) -> bool:
-    """The name, or its parts and little else."""
+    """Return whether it is the name, or its parts and little else."""
     parts = [name, name.partition("@")[0], re.sub(r"[^a-z0-9]", "", name)]
     return any(len(part) >= 4 and part in text and len(text) - len(part) < 8 for part in parts)
 
 
 def imported(hashed: str) -> str:
-    """A hash that can be verified (ValueError)."""
+    """Return a hash that can be verified; else raise ValueError."""
     if not supported(hashed):
         raise ValueError("this kind of password hash is not supported (bcrypt, Argon2 are)")
     return hashed
 
 
 def supported(hashed: str) -> bool:
-    """Whether an imported hash can be verified, at a bearable cost."""
+    """Return whether an imported hash can be verified at a bearable cost."""
     if BCRYPT.fullmatch(hashed):
         return True
     try:

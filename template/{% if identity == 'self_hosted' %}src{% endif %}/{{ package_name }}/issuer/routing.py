@@ -1,4 +1,4 @@
-"""What the issuer's routes have in common: the visit, strict bodies, answers that echo nothing."""
+"""Shared by the issuer's routes: the visit, strict bodies, answers that echo nothing."""
 
 from collections.abc import Callable, Coroutine
 from ipaddress import ip_address
@@ -22,7 +22,7 @@ HSTS = {"Strict-Transport-Security": "max-age=31536000"}
 
 
 class Visitor:
-    """A request as the issuer sees it: where it is from, and what is done after the answer."""
+    """A request as the issuer sees it: its origin, and the work to do after the answer."""
 
     def __init__(self, request: Request, tasks: BackgroundTasks) -> None:
         self.issuer: Issuer = request.app.state.issuer
@@ -44,13 +44,13 @@ Visit = Annotated[Visitor, Depends(visitor)]
 
 
 class Incoming(BaseModel):
-    """A body: unknown members are refused, and validation errors do not quote what was sent."""
+    """A body: refuses unknown members; its validation errors do not quote the input."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
 
 class IssuerRoute(APIRoute):
-    """A route whose errors never quote a password, and that production serves over TLS only."""
+    """A route whose errors never quote a password, and that production serves only over TLS."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -85,7 +85,7 @@ SHARED: dict[str, Any] = {  # by the routers of the issuer
 
 
 def in_clear(request: Request) -> bool:
-    """It came by http, and from another machine; trusted proxies were heard in main.py."""
+    """Return whether it came by http from another machine; main.py has dealt with proxies."""
     if request.url.scheme == "https":
         return False
     try:
@@ -95,17 +95,17 @@ def in_clear(request: Request) -> bool:
 
 
 def quiet(error: Any) -> dict[str, Any]:
-    """A validation error without what was sent."""
+    """Return a validation error without the input."""
     return {name: error[name] for name in ("type", "loc", "msg")}
 
 
 def refused_value(field: str, why: str) -> HTTPException:
-    """422 for a value that has the right type, in FastAPI's form."""
+    """Return a 422, in FastAPI's form, for a value that has the right type."""
     return HTTPException(422, [{"type": "value_error", "loc": ["body", field], "msg": why}])
 
 
 def checked_email(text: str) -> str:
-    """Return the one form of an address, or raise the 422 that says what is wrong with it."""
+    """Return the canonical form of an address, or raise a 422 that says what is wrong with it."""
     try:
         return users.normal_email(text)
     except ValueError as error:
@@ -113,7 +113,7 @@ def checked_email(text: str) -> str:
 
 
 async def new_hash(issuer: Issuer, password: str, email: str) -> str:
-    """The hash of a new password, which may be refused."""
+    """Return the hash of a new password, or refuse it."""
     if why := issuer.password_problem(password, email):
         raise refused_value("password", why)
     return await issuer.gate.hash(password)

@@ -3,7 +3,7 @@
 A refresh token is base64url(handle + secret); the row holds SHA-256 of the secret. A refresh draws
 a new salt, and the successor is HMAC-SHA256(salt, old secret): callers who race, or retry within
 RETRY, derive the same one, and nothing about it is stored. Any other secret under a known handle
-was replaced before: it was stolen, or its thief came first, so the session ends.
+was replaced before: it was stolen, or its thief came first. So the session ends.
 """
 
 import hmac
@@ -20,26 +20,26 @@ from ..database import now
 from .models import sessions, users
 
 RETRY = timedelta(seconds=10)  # in which the last token is answered again; tests lower it
-MOST = 50  # of one user; those that ended do not count, and go
+MOST = 50  # of one user; ended ones do not count, and are removed
 HANDLE, SECRET = 16, 32  # bytes
 
 
 class Lives(NamedTuple):
-    """How long sessions last: unused, and at most."""
+    """How long sessions last: when unused, and at most."""
 
     idle: timedelta
     longest: timedelta
 
 
 class Verified(NamedTuple):
-    """A user whose password is right, and the hash that replaces an outdated one."""
+    """A user whose password is right, and the new hash if theirs is outdated."""
 
     row: Row[Any]
     better: str | None
 
 
 class Granted(NamedTuple):
-    """What tokens are made from."""
+    """The data that tokens are made from."""
 
     sid: UUID
     sub: str
@@ -50,14 +50,14 @@ class Granted(NamedTuple):
 
 
 class Reused(Exception):
-    """A refresh token came that was replaced before; its session has ended."""
+    """A refresh token was used after it had been replaced; its session has ended."""
 
     def __init__(self, sid: UUID, sub: str) -> None:
         self.sid, self.sub = sid, sub
 
 
 def live() -> ColumnElement[bool]:
-    """A condition: the session has not ended."""
+    """Return the condition that the session has not ended."""
     in_time = (sessions.c.expires_at > now()) & (sessions.c.ends_at > now())
     return sessions.c.revoked_at.is_(None) & in_time
 
@@ -80,7 +80,7 @@ def encode(handle: bytes, secret: bytes) -> str:
 
 
 def decode(token: str) -> tuple[bytes, bytes] | None:
-    """Handle and secret, if the text has the form of a refresh token."""
+    """Return handle and secret, if the text has the form of a refresh token."""
     if len(token) != 64 or not token.isascii():
         return None
     try:
@@ -97,15 +97,15 @@ def digest(secret: bytes) -> bytes:
 def open_session(
     connection: Connection, verified: Verified, network: str, client: str, lives: Lives
 ) -> Granted | None:
-    """Open a session in a transaction, if the user still is what was verified.
+    """Open a session in a transaction, if the user is still the one that was verified.
 
-    The user's row is locked: a password change that commits between the check of the password and
-    this would otherwise leave the session of whoever knew the old password.
+    Lock the user's row: otherwise, a password change that commits between the check of the
+    password and this would leave a session to whoever knew the old password.
     """
     user, better = verified
     same = (users.c.id == user.id) & users.c.active & (users.c.role == user.role)
     same &= users.c.password_hash == user.password_hash
-    # Shared, unless the hash is replaced: two who share it would wait for each other then.
+    # Shared, unless the hash is replaced: then two who share it would wait for each other.
     locked = select(now()).select_from(users).where(same).with_for_update(read=better is None)
     moment: datetime | None = connection.scalar(locked)
     if moment is None:
@@ -134,7 +134,7 @@ def open_session(
 
 
 def refresh(connection: Connection, token: str, lives: Lives) -> Granted | None:
-    """Swap the token for its successor; None if it is not good, Reused if it was replaced."""
+    """Swap the token for its successor; return None if invalid, Reused if it was replaced."""
     handle, secret = decode(token) or (b"", b"")
     row = _read(connection, handle)
     if row is None or not row.live:
@@ -178,7 +178,7 @@ def revoke(connection: Connection, which: ColumnElement[bool]) -> int:
 
 
 def revoke_token(connection: Connection, token: str) -> Row[Any] | None:
-    """End the session of a refresh token, also of a replaced one (RFC 7009)."""
+    """End the session of a refresh token, even of a replaced one (RFC 7009)."""
     handle, _ = decode(token) or (b"", b"")
     row = _read(connection, handle)
     if row is not None:
@@ -187,14 +187,14 @@ def revoke_token(connection: Connection, token: str) -> Row[Any] | None:
 
 
 def known_network(connection: Connection, email: str, network: str) -> bool:
-    """Whether the user is logged in from this network."""
+    """Return whether the user is logged in from this network."""
     query = select(sessions.c.id).join(users, users.c.id == sessions.c.user_id)
     query = query.where(users.c.email == email, sessions.c.network == network, live())
     return connection.execute(query.limit(1)).first() is not None
 
 
 def purge(connection: Connection) -> int:
-    """Delete what ended more than a day ago."""
+    """Delete sessions that ended more than a day ago."""
     old = connection.scalars(select(now())).one() - timedelta(days=1)
     ended = (sessions.c.expires_at < old) | (sessions.c.revoked_at < old)
     return connection.execute(delete(sessions).where(ended)).rowcount

@@ -1,4 +1,4 @@
-"""The public routes: tokens for passwords and refresh tokens, one-time links, metadata and keys."""
+"""The public routes: tokens for passwords and refresh tokens, revocation, metadata and keys."""
 
 from typing import Annotated, Any
 from urllib.parse import parse_qsl
@@ -19,7 +19,7 @@ MALFORMED: Responses = {400: {"description": "RFC 6749 5.2"}}
 
 
 def cached(policy: str) -> Any:
-    """A dependency that says how long an answer is good for others."""
+    """A dependency that says how long others may cache an answer."""
 
     async def add(response: Response) -> None:
         response.headers["Cache-Control"] = policy
@@ -31,27 +31,27 @@ SECRET, PUBLISHED = cached("no-store"), cached("public, max-age=300")
 
 
 class Login(Incoming):
-    """What a user knows."""
+    """A user's e-mail and password."""
 
     email: str
     password: str
 
 
 class RefreshToken(Incoming):
-    """The refresh token of the last answer."""
+    """The refresh token from the last answer."""
 
     refresh_token: str
 
 
 def form_of(*fields: str) -> dict[str, Any]:
-    """The OpenAPI description of a form that is read by hand; its first field is required."""
+    """Describe in OpenAPI a form that is read by hand; its first field is required."""
     properties = {field: {"type": "string", "minLength": 1} for field in fields}
     schema = {"type": "object", "properties": properties, "required": [fields[0]]}
     return {"requestBody": {"required": True, "content": {FORM: {"schema": schema}}}}
 
 
 async def read_form(request: Request) -> dict[str, str]:
-    """Parameters as RFC 6749 3.2 has them: none twice; one without a value is as good as absent."""
+    """Read parameters by RFC 6749 3.2: none twice; one without a value counts as absent."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
         raise OAuthError("invalid_request")
     try:
@@ -69,19 +69,19 @@ Form = Annotated[dict[str, str], Depends(read_form)]
 
 
 def needed(form: dict[str, str], name: str) -> str:
-    """A parameter that must be there."""
+    """Return a required parameter."""
     if name not in form:
         raise OAuthError("invalid_request")
     return form[name]
 
 
 async def log_in(visit: Visit, email: str, password: str, scope: str = "") -> Tokens | None:
-    """Open a session for the right password; None for all that is wrong."""
+    """Open a session for the right password; return None if anything is wrong."""
     issuer = visit.issuer
     try:
         email = users.normal_email(email)
     except ValueError:
-        email = ascii(email.strip().lower())[:254]  # limited like any other, and known to nobody
+        email = ascii(email.strip().lower())[:254]  # limited like any other, and nobody's
 
     async def once() -> tuple[Verified | None, Granted | None]:
         verified = await issuer.verify(email, password, visit.network)
@@ -94,7 +94,7 @@ async def log_in(visit: Visit, email: str, password: str, scope: str = "") -> To
         )
 
     verified, granted = await once()
-    if verified and granted is None:  # the user has changed since: a login replaced an old hash?
+    if verified and granted is None:  # the user has changed: has a login replaced an old hash?
         verified, granted = await once()
     if verified is None or granted is None:
         return None
@@ -105,7 +105,7 @@ async def log_in(visit: Visit, email: str, password: str, scope: str = "") -> To
 
 
 async def refresh(visit: Visit, token: str) -> Tokens | None:
-    """Swap a refresh token; None for all that is wrong."""
+    """Swap a refresh token; return None if anything is wrong."""
     await visit.limits.check_network("refresh", visit.network)
     lives = visit.issuer.lives
     try:
@@ -143,7 +143,7 @@ async def token(form: Form, visit: Visit) -> Tokens:
 
 @router.post("/auth/login", dependencies=[SECRET], responses={401: {"description": WRONG}})
 async def login(body: Login, visit: Visit) -> Tokens:
-    """Log in, in JSON."""
+    """Log in with JSON."""
     tokens = await log_in(visit, body.email, body.password)
     if tokens is None:
         raise unauthorized(WRONG)
@@ -152,7 +152,7 @@ async def login(body: Login, visit: Visit) -> Tokens:
 
 @router.post("/auth/refresh", dependencies=[SECRET], responses={401: {"description": BAD}})
 async def refresh_tokens(body: RefreshToken, visit: Visit) -> Tokens:
-    """Swap a refresh token for new tokens, in JSON."""
+    """Swap a refresh token for new tokens, with JSON."""
     tokens = await refresh(visit, body.refresh_token)
     if tokens is None:
         raise unauthorized(f"{BAD}: log in again")
@@ -161,7 +161,7 @@ async def refresh_tokens(body: RefreshToken, visit: Visit) -> Tokens:
 
 @router.post("/auth/revoke", openapi_extra=form_of("token", "token_type_hint"), responses=MALFORMED)
 async def revoke(form: Form, visit: Visit) -> None:
-    """End the session of a refresh token (RFC 7009); an unknown token is as good as revoked."""
+    """End the session of a refresh token (RFC 7009); an unknown token counts as revoked."""
     value = needed(form, "token")
     if value.count(".") == 2:
         raise OAuthError("unsupported_token_type")
@@ -172,11 +172,11 @@ async def revoke(form: Form, visit: Visit) -> None:
 
 @router.get("/.well-known/openid-configuration", dependencies=[PUBLISHED])
 async def metadata(visit: Visit) -> dict[str, Any]:
-    """The metadata of this issuer (OpenID Connect Discovery)."""
+    """Return this issuer's metadata (OpenID Connect Discovery)."""
     return visit.issuer.metadata()
 
 
 @router.get("/.well-known/jwks.json", dependencies=[PUBLISHED])
 async def jwks(visit: Visit) -> dict[str, Any]:
-    """The public signing keys (RFC 7517), the next one too."""
+    """Return the public signing keys (RFC 7517), including the next one."""
     return await visit.issuer.jwks()

@@ -1,7 +1,7 @@
 """Users: made, listed, changed, deactivated, deleted; never without an active administrator.
 
-Each function is one step of a transaction. Whoever changes an administrator locks all active ones
-first: two who demote each other at the same time would leave none otherwise.
+Each function is one step of a transaction. Changing an administrator locks all active ones first:
+otherwise, two who demote each other at the same time would leave none.
 """
 
 import re
@@ -25,7 +25,7 @@ DOMAIN = re.compile(r"([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]"
 
 
 class User(BaseModel):
-    """A user, as answers show one."""
+    """A user, as shown in answers."""
 
     model_config = ConfigDict(from_attributes=True)
     id: UUID
@@ -42,14 +42,14 @@ SHOWN = select(*(users.c[name] for name in User.model_fields))
 
 
 class Conflict(HTTPException):
-    """The change cannot be made; the text says why."""
+    """The change is not possible; the text says why."""
 
     def __init__(self, why: str) -> None:
         super().__init__(409, why)
 
 
 def normal_email(text: str) -> str:
-    """The one form of an address: ASCII, lower case, the domain as IDNA 2008 (ValueError)."""
+    """Return the canonical address: ASCII, lower case, IDNA 2008 domain; else ValueError."""
     local, _, domain = text.strip().rpartition("@")
     try:
         host = idna.encode(domain, uts46=True).decode().lower()
@@ -93,7 +93,7 @@ def create_with_link(
 
 
 def page(connection: Connection, after: UUID | None, limit: int) -> list[User]:
-    """The next users in the order of their ids."""
+    """Return the next users in the order of their ids."""
     query = SHOWN.where(users.c.id > after) if after else SHOWN
     return [to_user(row) for row in connection.execute(query.order_by(users.c.id).limit(limit))]
 
@@ -117,7 +117,7 @@ def change(
 
 
 def remove(connection: Connection, user_id: UUID) -> User:
-    """Delete a user, and what your tables keep of them (roles.on_user_deleted)."""
+    """Delete a user and their rows in your tables (roles.on_user_deleted)."""
     row = _locked(connection, user_id)
     _keep_one(connection, row)
     roles.on_user_deleted(connection, row.sub)
@@ -128,9 +128,9 @@ def remove(connection: Connection, user_id: UUID) -> User:
 def set_password(
     connection: Connection, row: Row[Any], hashed: str, keep: UUID | None = None, **more: Any
 ) -> bool:
-    """Replace the verified password; ends all sessions but `keep`, and voids all links.
+    """Replace the verified password; end all sessions except `keep`, and void all links.
 
-    False if it was changed in the meantime.
+    Return False if it was changed in the meantime.
     """
     same = users.c.password_hash.is_not_distinct_from(row.password_hash)
     changed = update(users).where(users.c.id == row.id, same, users.c.active)
@@ -143,7 +143,7 @@ def set_password(
 def set_email(
     connection: Connection, row: Row[Any], email: str, *, verified: bool, keep: UUID | None = None
 ) -> User | None:
-    """Replace the address; ends all sessions but `keep`, and voids all links. None if taken."""
+    """Replace the address; end all sessions except `keep`, void all links. None if taken."""
     changed = update(users).where(users.c.id == row.id, users.c.email == row.email)
     changed = changed.values(email=email, email_verified=verified).returning(users)
     try:
@@ -155,10 +155,10 @@ def set_email(
 
 
 def confirm(connection: Connection, row: Row[Any], password_hash: str | None = None) -> None:
-    """The owner of the address has shown up: what was set before by a stranger is void.
+    """Hand an account to the address's owner: void what a stranger may have set before.
 
-    Whoever registers another's address in advance would otherwise keep password and sessions. The
-    owner's password, if there is one, takes the place of the stranger's.
+    Otherwise, whoever registers another's address in advance would keep password and sessions. The
+    owner's password, if there is one, replaces the stranger's.
     """
     void = password_hash is not None or not row.email_verified
     values = {"email_verified": True} | ({"password_hash": password_hash} if void else {})
@@ -178,7 +178,7 @@ def administrators() -> Any:
 
 
 def _locked(connection: Connection, user_id: UUID) -> Row[Any]:
-    """Lock the active administrators, in one order, and the user; 404 if there is none."""
+    """Lock the active administrators, in a fixed order, and the user; 404 if there is none."""
     query = select(users.c.id).where(administrators()).order_by(users.c.id)
     connection.execute(query.with_for_update()).all()
     one = select(users).where(users.c.id == user_id).with_for_update()
@@ -189,7 +189,7 @@ def _locked(connection: Connection, user_id: UUID) -> Row[Any]:
 
 
 def _keep_one(connection: Connection, row: Row[Any]) -> None:
-    """Refuse to take away the last active administrator."""
+    """Refuse to remove the last active administrator."""
     if row.role == roles.ADMINISTRATOR and row.active:
         others = exists().where(administrators(), users.c.id != row.id)
         if not connection.scalar(select(others)):
