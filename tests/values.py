@@ -16,11 +16,16 @@ DOMAIN = {
         "login.auth0.company.com",
         "localhost:8443",
         "127.0.0.1:3000",
+        f"{'a' * 63}.auth0.com",
         *(f"login.example.com:{port}" for port in PORTS["good"]),
         *(f"localhost:{port}" for port in PORTS["good"]),
     ],
     "bad": [
         "https://your-tenant.eu.auth0.com",
+        "your-tenant.eu.auth0.com:443",  # the issuer in a token has no port
+        "localhost:443",
+        f"{'a' * 64}.auth0.com",
+        f"login.{'a' * 64}",
         "your-tenant.eu.auth0.com/",
         "your-tenant.eu.auth0.com.",
         "your-tenant.eu.auth0.com\n",

@@ -2,12 +2,12 @@
 
 import re
 
-LABEL = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
+LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 PORT = r"[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]"
 PASTED_TWICE = r".*\.auth0\.com.+\.auth0\.com|(?P<half>.{6,})(?P=half)$"
 DOMAIN = re.compile(
-    rf"(?!{PASTED_TWICE})"
-    rf"((localhost|127\.0\.0\.1)(?=:)|({LABEL}\.)+[a-z]([a-z0-9-]*[a-z0-9])?)(:({PORT}))?"
+    rf"(?!{PASTED_TWICE}|.*:443$)"
+    rf"((localhost|127\.0\.0\.1)(?=:)|({LABEL}\.)+(?=[a-z]){LABEL})(:({PORT}))?"
 )
 OF_AUTH0 = re.compile(r"(https?://[^/]+)?/(api/v2|userinfo)/?", re.IGNORECASE)
 CLIENT_ID = re.compile(r"[A-Za-z0-9]{32}")
@@ -18,7 +18,7 @@ def domain_fault(domain: str) -> str | None:
     if DOMAIN.fullmatch(domain):
         return None
     host = re.sub(r"^[A-Za-z]+://", "", domain.strip())
-    host = re.sub(r"[/?#].*$", "", host).lower()
+    host = re.sub(r"(:443)?([/?#].*)?$", "", host).lower()
     if "@" not in domain and DOMAIN.fullmatch(host):
         return f"type the bare host name: {host}"
     return "type the host name of the tenant, such as your-tenant.eu.auth0.com"
