@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import self_hosted
-from harness import PACKAGE, Target, print_table, print_targets, say_where
+from harness import PACKAGE, Target, print_table, print_targets, ratio, say_where
 from self_hosted import PASSWORD, prepare, self_hosted_project
 
 ROUNDS, CALLS = 30, 20
@@ -129,16 +129,11 @@ async def call(
 def report(name: str, times: dict[str, list[float]], bound: float) -> list[Target]:
     medians = {what: statistics.median(column) for what, column in times.items()}
     print_table([name, "median ms"], [[what, f"{ms:.2f}"] for what, ms in medians.items()])
-
-    def ratio(one: str, other: str) -> float:
-        pairs = zip(times[one], times[other], strict=True)
-        return statistics.median(mine / base for mine, base in pairs)
-
+    login = ratio(times["login"], times["bare hash"])
+    me = ratio(times["GET /api/users/me"], times["guard alone"])
     return [
-        Target(f"{name}: login, to the bare hash", ratio("login", "bare hash"), 1.4, " x"),
-        Target(
-            f"{name}: /me, to the guard", ratio("GET /api/users/me", "guard alone"), bound, " x"
-        ),
+        Target(f"{name}: login, to the bare hash", login, 1.4, " x"),
+        Target(f"{name}: /me, to the guard", me, bound, " x"),
         Target(f"{name}: a page of {USERS} users", medians["page of 100"], 5, " ms"),
     ]
 

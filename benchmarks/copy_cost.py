@@ -8,7 +8,6 @@ median of the ratios within a round. Python may keep its bytecode, as on the mac
 """
 
 import shutil
-import statistics
 import subprocess
 import time
 from pathlib import Path
@@ -17,9 +16,11 @@ from harness import (
     COPIER,
     ROOT,
     Target,
+    by_turns,
     folder_for_copier,
     print_table,
     print_targets,
+    ratio,
     rounds_of,
     say_where,
     spread,
@@ -34,7 +35,8 @@ def main() -> None:
     rounds = rounds_of("The cost of a copy.")
     say_where()
     with folder_for_copier() as scratch:
-        report(measure(commands(scratch), scratch / "project", rounds))
+        asked, project = commands(scratch), scratch / "project"
+        report(by_turns(asked, rounds, lambda name: seconds(asked[name], project)))
 
 
 def commands(scratch: Path) -> dict[str, list[str]]:
@@ -55,25 +57,17 @@ def commands(scratch: Path) -> dict[str, list[str]]:
     }
 
 
-def measure(commands: dict[str, list[str]], project: Path, rounds: int) -> dict[str, list[float]]:
-    """Seconds of each command in each round; the first round warms the caches."""
-    times: dict[str, list[float]] = {name: [] for name in commands}
-    for number in range(rounds + 1):
-        for name, command in commands.items():
-            start = time.perf_counter()
-            subprocess.run(command, check=True, capture_output=True)
-            if number:
-                times[name].append(time.perf_counter() - start)
-            shutil.rmtree(project, ignore_errors=True)
-    return times
+def seconds(command: list[str], project: Path) -> float:
+    """What a command takes, which may make the project."""
+    start = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True)
+    taken = time.perf_counter() - start
+    shutil.rmtree(project, ignore_errors=True)
+    return taken
 
 
 def report(times: dict[str, list[float]]) -> None:
-    floor = times[FLOOR]
-    ratios = {
-        name: statistics.median(mine / base for mine, base in zip(column, floor, strict=True))
-        for name, column in times.items()
-    }
+    ratios = {name: ratio(column, times[FLOOR]) for name, column in times.items()}
     rows = []
     for name, column in times.items():
         low, median, high = (f"{1000 * value:.0f}" for value in spread(column))

@@ -8,11 +8,11 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import copier
 import yaml
@@ -21,6 +21,7 @@ from copier.errors import DirtyLocalWarning
 ROOT = Path(__file__).resolve().parents[1]
 ANSWERS = yaml.safe_load((ROOT / "example-answers.yml").read_text(encoding="utf-8"))
 PACKAGE: str = ANSWERS["package_name"]
+T = TypeVar("T")
 COPIER = [sys.executable, "-m", "copier"]
 
 
@@ -79,6 +80,18 @@ def percentile(values: Sequence[float], percent: float) -> float:
     """The smallest value that `percent` of them do not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
+
+
+def by_turns(names: Iterable[str], rounds: int, measure: Callable[[str], T]) -> dict[str, list[T]]:
+    """Measure each of them in each round; the first round warms everything and does not count."""
+    names = list(names)
+    figures = [{name: measure(name) for name in names} for _ in range(rounds + 1)][1:]
+    return {name: [one[name] for one in figures] for name in names}
+
+
+def ratio(mine: Sequence[float], base: Sequence[float]) -> float:
+    """The median of the ratios within each round."""
+    return statistics.median(one / other for one, other in zip(mine, base, strict=True))
 
 
 def spread(values: Sequence[float]) -> tuple[float, float, float]:

@@ -25,17 +25,26 @@ import sys
 import tempfile
 import time
 from base64 import b64encode
-from collections.abc import Callable, Sequence
 from contextlib import suppress
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from bed import free_port
-from harness import ANSWERS, PACKAGE, Target, print_table, print_targets, render, say_where, spread
+from harness import (
+    ANSWERS,
+    PACKAGE,
+    Target,
+    by_turns,
+    print_table,
+    print_targets,
+    ratio,
+    render,
+    say_where,
+    spread,
+)
 from self_hosted import IDENTITY, ISSUER
 
-T = TypeVar("T")
 UV = os.environ.get("UV", "uv")
 
 EVERYTHING = {
@@ -169,17 +178,6 @@ def guarded(project: Path) -> float:
     return float(json.loads(done.stdout))
 
 
-def each(rounds: int, measure: Callable[[str], T]) -> dict[str, list[T]]:
-    """Measure the projects by turns; the first round warms everything."""
-    figures = [{name: measure(name) for name in OPTIONS} for _ in range(rounds + 1)][1:]
-    return {name: [one[name] for one in figures] for name in OPTIONS}
-
-
-def ratio(mine: Sequence[float], bare: Sequence[float]) -> float:
-    """The median of the ratios within each round."""
-    return statistics.median(one / other for one, other in zip(mine, bare, strict=True))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description="Every option on, against none.")
     parser.add_argument("--rounds", type=int, default=15)
@@ -187,8 +185,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         say_where()
         projects = {name: deploy(Path(folder) / name, answers) for name, answers in OPTIONS.items()}
-        starts = each(rounds, lambda name: start(projects[name]))
-        costs = each(max(1, rounds // 5), lambda name: guarded(projects[name]))
+        starts = by_turns(OPTIONS, rounds, lambda name: start(projects[name]))
+        costs = by_turns(OPTIONS, max(1, rounds // 5), lambda name: guarded(projects[name]))
     rows, targets = [], []
     bare, bare_cpu = zip(*starts["bare"], strict=True)
     for name in OPTIONS:

@@ -9,7 +9,6 @@ alike; a figure is the median over the rounds, a ratio the median of the ratios 
 import argparse
 import asyncio
 import random
-import statistics
 import time
 from contextlib import AsyncExitStack
 from itertools import repeat
@@ -19,7 +18,15 @@ from fastapi import FastAPI
 
 from apps import APPS
 from asgi import request, status_of
-from harness import Target, print_table, print_targets, rendered_project, say_where, spread
+from harness import (
+    Target,
+    print_table,
+    print_targets,
+    ratio,
+    rendered_project,
+    say_where,
+    spread,
+)
 
 CALLS = 20  # of one application in one round
 REPEATED, NEW = "guard, repeated token", "guard, new token"
@@ -79,11 +86,7 @@ async def microseconds(app: FastAPI, tokens: list[str]) -> float:
 
 
 def report(times: dict[str, list[float]]) -> None:
-    opened = times["open route"]
-    ratios = {
-        name: statistics.median(mine / base for mine, base in zip(column, opened, strict=True))
-        for name, column in times.items()
-    }
+    ratios = {name: ratio(column, times["open route"]) for name, column in times.items()}
     rows = []
     for name, column in times.items():
         low, median, high = spread(column)

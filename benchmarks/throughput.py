@@ -10,12 +10,19 @@ Every request of a row has the same token.
 import argparse
 import re
 import shutil
-import statistics
 import subprocess
 from contextlib import ExitStack
 
 from apps import PATH
-from harness import Target, print_table, print_targets, rendered_project, say_where, spread
+from harness import (
+    Target,
+    print_table,
+    print_targets,
+    ratio,
+    rendered_project,
+    say_where,
+    spread,
+)
 from servers import Options, Server, pin, served
 
 SERVED = [
@@ -61,11 +68,7 @@ def wrk(server: Server, seconds: int) -> float:
 
 
 def report(rates: dict[str, list[float]]) -> None:
-    opened = rates["open route"]
-    shares = {
-        name: 100 * statistics.median(mine / base for mine, base in zip(rate, opened, strict=True))
-        for name, rate in rates.items()
-    }
+    shares = {name: 100 * ratio(rate, rates["open route"]) for name, rate in rates.items()}
     rows = []
     for name, column in rates.items():
         low, median, high = spread(column)

@@ -8,7 +8,6 @@ may keep its bytecode, as on the machine of a user.
 """
 
 import shutil
-import statistics
 import subprocess
 import time
 from pathlib import Path
@@ -17,9 +16,11 @@ from harness import (
     COPIER,
     ROOT,
     Target,
+    by_turns,
     folder_for_copier,
     print_table,
     print_targets,
+    ratio,
     rounds_of,
     say_where,
     spread,
@@ -54,18 +55,17 @@ def measure(scratch: Path, rounds: int) -> dict[str, list[float]]:
     template, project = make_template(scratch / "template"), scratch / "project"
     data = ["--defaults", "--data-file", str(template / "example-answers.yml")]
     copy = [*COPIER, "copy", "--quiet", *data, "--vcs-ref", OLD, str(template), str(project)]
-    times: dict[str, list[float]] = {"copy": [], "update": []}
-    for number in range(rounds + 1):
-        copied = seconds(copy, scratch)
+
+    def one(name: str) -> float:
+        if name == "copy":
+            shutil.rmtree(project, ignore_errors=True)
+            return seconds(copy, scratch)
         run("git", "init", "--quiet", str(project))
         git(project, "add", "--all")
         git(project, "commit", "--quiet", "--message", "Start")
-        updated = seconds([*COPIER, "update", "--quiet", "--defaults"], project)
-        if number:
-            times["copy"].append(copied)
-            times["update"].append(updated)
-        shutil.rmtree(project)
-    return times
+        return seconds([*COPIER, "update", "--quiet", "--defaults"], project)
+
+    return by_turns(("copy", "update"), rounds, one)
 
 
 def report(times: dict[str, list[float]]) -> None:
@@ -73,8 +73,8 @@ def report(times: dict[str, list[float]]) -> None:
     for name, values in times.items():
         rows.append([name, *(f"{1000 * value:.0f}" for value in spread(values))])
     print_table(["milliseconds", "10 %", "median", "90 %"], rows)
-    ratios = [update / copy for copy, update in zip(*times.values(), strict=True)]
-    print_targets(Target("update against copy", statistics.median(ratios), BOUND, " x"))
+    slower = ratio(times["update"], times["copy"])
+    print_targets(Target("update against copy", slower, BOUND, " x"))
 
 
 def seconds(command: list[str], folder: Path) -> float:
