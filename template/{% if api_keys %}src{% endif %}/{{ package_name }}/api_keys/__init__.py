@@ -1,4 +1,4 @@
-"""API keys for callers that can get no token: `X-API-Key`, checked by the guard.
+"""API keys for callers that cannot get a token: `X-API-Key`, checked by the guard.
 
 Read it in this order: models, store, check, migrate.
 """

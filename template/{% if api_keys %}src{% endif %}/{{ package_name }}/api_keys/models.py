@@ -1,4 +1,4 @@
-"""The table of API keys. Of a key itself only a digest is kept."""
+"""The table of API keys. It holds only a digest of each key."""
 
 from uuid import uuid4
 
