@@ -43,15 +43,10 @@ class Issuer:
         self.gate = Gate(settings.hash_concurrency)
         self.limits = Limits(settings.redis_url)
         self.events = Events()
-        self.mail: Mail | None = None
-        if settings.smtp_url and settings.mail_from:
-            from .mail import Mail  # a start without mail need not import what sends it
-
-            self.mail = Mail(settings.smtp_url, settings.mail_from)
+        self.mail = mail_of(settings)
         self.loaded = 0.0
-        self.lives = sessions.Lives(
-            timedelta(days=settings.refresh_idle_days), timedelta(days=settings.refresh_max_days)
-        )
+        idle, longest = settings.refresh_idle_days, settings.refresh_max_days
+        self.lives = sessions.Lives(timedelta(days=idle), timedelta(days=longest))
 
     # -------------------------------------------------------------------------------- for main.py
 
@@ -178,3 +173,12 @@ class Issuer:
             refresh_token=granted.refresh_token,
             scope=" ".join(scopes),
         )
+
+
+def mail_of(settings: AuthSettings) -> "Mail | None":
+    """What sends mail, if there is a server; a start without one is faster without its import."""
+    if not (settings.smtp_url and settings.mail_from):
+        return None
+    from .mail import Mail
+
+    return Mail(settings.smtp_url, settings.mail_from)

@@ -104,8 +104,7 @@ def consistent(key: RSAPrivateKey) -> bool:
     e, n = own.public_numbers.e, own.public_numbers.n
     return (
         own.p * own.q == n
-        and all(1 < prime < n and d == own.d % (prime - 1) for prime, d in halves)
-        and all(d * e % (prime - 1) == 1 for prime, d in halves)
+        and all(1 < p < n and d == own.d % (p - 1) and d * e % (p - 1) == 1 for p, d in halves)
         and own.q * own.iqmp % own.p == 1
     )
 

@@ -47,15 +47,8 @@ class Limits:
     """The counters of the application."""
 
     def __init__(self, redis_url: str | None) -> None:
-        self.shared: RedisStorage | None = None
+        self.shared = shared(redis_url) if redis_url else None
         self.broken_until = 0.0
-        if redis_url:
-            from limits.aio.storage import RedisStorage
-            from redis.asyncio import ConnectionPool  # it takes URLs that `limits` does not
-
-            wait = dict.fromkeys(("socket_timeout", "socket_connect_timeout"), 0.5)
-            pool: Any = ConnectionPool.from_url(redis_url, **wait)
-            self.shared = RedisStorage("async+redis://", False, "redispy", connection_pool=pool)
 
     @cached_property
     def own(self) -> "MemoryStorage":
@@ -136,3 +129,12 @@ class Limits:
 def keys(email: str, network: str) -> tuple[str, str]:
     account = sha256(email.encode(errors="replace")).hexdigest()[:32]
     return account, f"{account}|{network}"
+
+
+def shared(redis_url: str) -> "RedisStorage":
+    """The counters of all processes."""
+    from limits.aio.storage import RedisStorage
+    from redis.asyncio import ConnectionPool  # it takes URLs that `limits` does not
+
+    pool: Any = ConnectionPool.from_url(redis_url, socket_timeout=0.5, socket_connect_timeout=0.5)
+    return RedisStorage("async+redis://", False, "redispy", connection_pool=pool)

@@ -125,9 +125,7 @@ async def confirm_reset(body: Reset, visit: Visit) -> None:
 
     def redeem(connection: Connection) -> bool:
         row = links.redeem(connection, body.token, "reset")
-        if row is None:
-            return False
-        return users.set_password(connection, row, hashed, email_verified=True)
+        return row is not None and users.set_password(connection, row, hashed, email_verified=True)
 
     if not await visit.database.transaction(redeem):
         await spent(visit)

@@ -148,12 +148,9 @@ async def end_session(session: UUID, user: CurrentUser, visit: Visit) -> None:
     visit.event("session_revoked", sub=user.sub, sid=session)
 
 
-async def find(
-    visit: Visit, user: User, current: UUID, session: UUID | None = None
-) -> list[SessionInfo]:
+async def find(visit: Visit, user: User, here: UUID, one: UUID | None = None) -> list[SessionInfo]:
     columns = (table.c[name] for name in SessionInfo.model_fields if name != "current")
-    query = select(*columns).where(table.c.user_id == user.id, sessions.live())
-    query = query.where(table.c.id == session) if session else query
-    query = query.order_by(table.c.created_at.desc())
+    which = [table.c.user_id == user.id, sessions.live(), *([table.c.id == one] if one else [])]
+    query = select(*columns).where(*which).order_by(table.c.created_at.desc())
     rows = await visit.database.read(lambda c: c.execute(query).all())
-    return [SessionInfo(current=row.id == current, **row._mapping) for row in rows]
+    return [SessionInfo(current=row.id == here, **row._mapping) for row in rows]
