@@ -173,7 +173,7 @@ def test_the_page_tells_every_field_of_the_claims() -> None:
     source = ROOT / "template/src/{{ package_name }}/auth/token.py"
     found = re.search(r"class Claims.*?\n\n\n", source.read_text(encoding="utf-8"), re.S)
     assert found
-    names = re.findall(r"^    (\w+):|@property\n    def (\w+)", found[0], re.MULTILINE)
+    names = re.findall(r"^    ([a-z]\w*):|@property\n    def (\w+)", found[0], re.MULTILINE)
     assert len(names) == 6
     for name in map("".join, names):  # `raw` beside the claims by name
         assert f"`claims.{name}" in PAGE, name
