@@ -9,6 +9,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..units import Database
 from . import users
@@ -18,7 +20,7 @@ from .limits import Limits, network_of
 
 T = TypeVar("T")
 Responses = dict[int | str, dict[str, Any]]  # for OpenAPI
-HSTS = {"Strict-Transport-Security": "max-age=31536000"}
+HSTS = (b"strict-transport-security", b"max-age=31536000")
 
 
 class Visitor:
@@ -56,24 +58,32 @@ class IssuerRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def answer(request: Request) -> Response:
-            issuer: Issuer = request.app.state.issuer
-            production = issuer.settings.environment == "production"
-            if production and self.path.startswith("/auth/") and in_clear(request):
+            if self.path.startswith("/auth/") and in_production(request) and in_clear(request):
                 return JSONResponse({"detail": "Use https"}, 403)
-            headers = HSTS if production else {}
             try:
-                response = await handle(request)
+                return await handle(request)
             except RequestValidationError as error:
-                response = JSONResponse({"detail": [quiet(one) for one in error.errors()]}, 422)
+                return JSONResponse({"detail": [quiet(one) for one in error.errors()]}, 422)
             except OAuthError as error:
-                response = JSONResponse(error.detail, error.status_code, error.headers)
-            except HTTPException as error:
-                error.headers = {**(error.headers or {}), **headers}
-                raise
-            response.headers.update(headers)
-            return response
+                return JSONResponse(error.detail, error.status_code, error.headers)
 
         return answer
+
+
+def strict_transport(app: ASGIApp) -> ASGIApp:
+    """Middleware that adds HSTS to production's answers, also to those of no route (RFC 6797)."""
+
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_header(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                connection = HTTPConnection(scope)
+                if in_production(connection) and not in_clear(connection):
+                    message["headers"] = [*message["headers"], HSTS]
+            await send(message)
+
+        await app(scope, receive, send_with_header)
+
+    return call
 
 
 LATER = {"description": "Not now: Retry-After says when"}
@@ -84,12 +94,17 @@ SHARED: dict[str, Any] = {  # by the routers of the issuer
 }
 
 
-def in_clear(request: Request) -> bool:
+def in_production(connection: HTTPConnection) -> bool:
+    issuer: Issuer = connection.app.state.issuer
+    return issuer.settings.environment == "production"
+
+
+def in_clear(connection: HTTPConnection) -> bool:
     """Return whether it came by http from another machine; main.py has dealt with proxies."""
-    if request.url.scheme == "https":
+    if connection.scope["scheme"] == "https":
         return False
     try:
-        return not ip_address(request.client.host if request.client else "").is_loopback
+        return not ip_address(connection.client.host if connection.client else "").is_loopback
     except ValueError:
         return True
 
