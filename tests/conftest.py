@@ -26,6 +26,7 @@ GIT_CONFIG = """\
 [protocol "file"]
     allow = always
 """
+LOCKED_ON = "2026-11-29T00:00:00Z"  # projects install nothing younger: the same today and next year
 COUNTED = {  # what the set-up is put through, and the tests that do
     "states": r"setup/test_(states|management|prompts|env_file|token|env_mode|declared|access)\.py",
     "faults": r"setup/test_faults\.py",
@@ -96,6 +97,7 @@ def isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         "COPIER_SETTINGS_PATH": str(home / "copier.yml"),
         "UV": uv(),
         "UV_CACHE_DIR": cache.stdout.strip(),
+        "UV_EXCLUDE_NEWER": os.environ.get("UV_EXCLUDE_NEWER") or LOCKED_ON,
         "PATH": os.pathsep.join([str(Path(uv()).parent), os.environ["PATH"]]),
     }
     with pytest.MonkeyPatch.context() as patch:

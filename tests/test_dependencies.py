@@ -81,7 +81,10 @@ def test_a_project_is_green_on_the_oldest_packages_that_it_allows(project: Path)
     assert f'name = "fastapi"\nversion = "{oldest}' in (project / "uv.lock").read_text("utf-8")
 
 
-def test_a_lock_holds_nothing_younger_than_a_week_and_is_made_once(project: Path) -> None:
+def test_a_lock_holds_nothing_younger_than_a_week_and_is_made_once(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("UV_EXCLUDE_NEWER")
     (project / "uv.lock").unlink(missing_ok=True)
     assert run([uv(), "lock", "--quiet"], project).returncode == 0
     first = (project / "uv.lock").read_bytes()

@@ -282,11 +282,16 @@ def test_a_copy_of_uncommitted_work_says_that_its_commit_is_nowhere(tmp_path: Pa
 # ------------------------------------------------------------------------------------ the versions
 
 
-def test_a_cut_off_of_the_project_does_not_filter_the_tool(template: Path, tmp_path: Path) -> None:
+def test_a_cut_off_of_the_project_does_not_filter_the_tool(
+    template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without a cache, which would hide that it does."""
+    monkeypatch.delenv("UV_EXCLUDE_NEWER")
     project = copy(template, tmp_path / "project")
-    with (project / "pyproject.toml").open("a") as file:
-        file.write('\n[tool.uv]\nexclude-newer = "2020-01-01T00:00:00Z"\n')
+    settings = (project / "pyproject.toml").read_text(encoding="utf-8")
+    assert settings.count('"7 days"') == 1
+    settings = settings.replace('"7 days"', '"2020-01-01T00:00:00Z"')
+    (project / "pyproject.toml").write_text(settings, encoding="utf-8")
     (project / "uv.toml").write_text('exclude-newer = "2020-01-01T00:00:00Z"\n')
     assert_runs(project, {"UV_NO_CACHE": "1"})
 
