@@ -97,7 +97,7 @@ def isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         "COPIER_SETTINGS_PATH": str(home / "copier.yml"),
         "UV": uv(),
         "UV_CACHE_DIR": cache.stdout.strip(),
-        "UV_EXCLUDE_NEWER": os.environ.get("UV_EXCLUDE_NEWER") or LOCKED_ON,
+        "UV_EXCLUDE_NEWER": os.environ.get("UV_EXCLUDE_NEWER", LOCKED_ON),
         "PATH": os.pathsep.join([str(Path(uv()).parent), os.environ["PATH"]]),
     }
     with pytest.MonkeyPatch.context() as patch:
