@@ -43,7 +43,11 @@ class Issuer:
         self.gate = Gate(settings.hash_concurrency)
         self.limits = Limits(settings.redis_url)
         self.events = Events()
-        self.mail = mail_of(settings)
+        self.mail: Mail | None = None
+        if settings.smtp_url and settings.mail_from:
+            from . import mail  # a start without mail is faster without its library
+
+            self.mail = mail.Mail(settings.smtp_url, settings.mail_from)
         self.loaded = 0.0
         idle, longest = settings.refresh_idle_days, settings.refresh_max_days
         self.lives = sessions.Lives(timedelta(days=idle), timedelta(days=longest))
@@ -175,12 +179,3 @@ class Issuer:
             refresh_token=granted.refresh_token,
             scope=" ".join(scopes),
         )
-
-
-def mail_of(settings: AuthSettings) -> "Mail | None":
-    """What sends mail, if there is a server; a start without one is faster without its import."""
-    if not (settings.smtp_url and settings.mail_from):
-        return None
-    from .mail import Mail
-
-    return Mail(settings.smtp_url, settings.mail_from)

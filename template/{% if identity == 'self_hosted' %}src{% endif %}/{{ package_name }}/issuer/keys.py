@@ -13,14 +13,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization as pem
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
-from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
 from joserfc import jws
 from joserfc.jwk import RSAKey
 from sqlalchemy import Connection, delete, insert, select, update
@@ -57,11 +51,11 @@ class KeyRing:
         self.jwks = {"keys": [public_jwk(key) for _, key in good]}
         return self.jwks
 
-    def open(self, kid: str, pem: str) -> RSAKey | None:
+    def open(self, kid: str, private_pem: str) -> RSAKey | None:
         """Return the key, if one of our secrets encrypted it."""
         if kid in self.opened:
             return self.opened[kid]
-        key = decrypted(pem, self.secrets)
+        key = decrypted(private_pem, self.secrets)
         if key is None:
             log.warning("The signing key %s cannot be opened with ISSUER_KEY_SECRET", kid)
             return None
@@ -81,10 +75,11 @@ def secret_bytes(secret: str | None) -> list[bytes | None]:
     return [b64decode(part) for part in secret.split(",")] if secret else [None]
 
 
-def decrypted(pem: str, secrets: list[bytes | None]) -> RSAPrivateKey | None:
+def decrypted(private_pem: str, secrets: list[bytes | None]) -> RSAPrivateKey | None:
+    text = private_pem.encode()
     for secret in secrets:
         try:
-            key = load_pem_private_key(pem.encode(), secret, unsafe_skip_rsa_key_validation=True)
+            key = pem.load_pem_private_key(text, secret, unsafe_skip_rsa_key_validation=True)
         except (ValueError, TypeError, UnsupportedAlgorithm):  # another secret, or against the rule
             continue
         if isinstance(key, RSAPrivateKey) and consistent(key):
@@ -110,8 +105,8 @@ def consistent(key: RSAPrivateKey) -> bool:
 
 
 def pem_of(key: RSAPrivateKey, secret: bytes | None) -> str:
-    encryption = BestAvailableEncryption(secret) if secret else NoEncryption()
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption).decode()
+    encryption = pem.BestAvailableEncryption(secret) if secret else pem.NoEncryption()
+    return key.private_bytes(pem.Encoding.PEM, pem.PrivateFormat.PKCS8, encryption).decode()
 
 
 def public_jwk(key: RSAKey) -> dict[str, Any]:

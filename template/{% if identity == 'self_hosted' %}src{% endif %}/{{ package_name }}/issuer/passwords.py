@@ -12,12 +12,11 @@ import time
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import cache
 from pathlib import Path
 
 from argon2 import Parameters, extract_parameters
-from argon2.exceptions import InvalidHashError
 from pwdlib import PasswordHash
 from pwdlib.exceptions import UnknownHashError
 from pwdlib.hashers.argon2 import Argon2Hasher
@@ -148,20 +147,13 @@ def near(text: str, name: str) -> bool:
 
 
 def imported(hashed: str) -> str:
-    """Return a hash that can be verified; else raise ValueError."""
-    if not supported(hashed):
-        raise ValueError("this kind of password hash is not supported (bcrypt, Argon2 are)")
-    return hashed
-
-
-def supported(hashed: str) -> bool:
-    """Return whether an imported hash can be verified at a bearable cost."""
+    """Return an imported hash, if it can be verified at a bearable cost; else raise ValueError."""
     if BCRYPT.fullmatch(hashed):
-        return True
-    try:
+        return hashed
+    with suppress(ValueError):
         parameters: Parameters = extract_parameters(hashed)
-    except (InvalidHashError, ValueError):
-        return False
-    memory, work = parameters.memory_cost, parameters.memory_cost * parameters.time_cost
-    bearable = memory <= MAX_MEMORY and work <= MAX_WORK and parameters.parallelism <= MAX_LANES
-    return Argon2Hasher.identify(hashed) and bearable
+        memory, work = parameters.memory_cost, parameters.memory_cost * parameters.time_cost
+        bearable = memory <= MAX_MEMORY and work <= MAX_WORK and parameters.parallelism <= MAX_LANES
+        if Argon2Hasher.identify(hashed) and bearable:
+            return hashed
+    raise ValueError("this kind of password hash is not supported (bcrypt, Argon2 are)")
