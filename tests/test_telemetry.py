@@ -20,10 +20,12 @@ from memory_tenant import Tenant
 
 from my_api.main import create_app
 
+ORIGIN = "https://app.example.com"
+
 
 def test_a_careless_client(make_settings) -> None:
     tenant = Tenant()
-    values = {"telemetry_exceptions": "EXCEPTIONS" in os.environ}
+    values = {"telemetry_exceptions": "EXCEPTIONS" in os.environ, "cors_origins": (ORIGIN,)}
     app = create_app(make_settings(**values), fetch=tenant.fetch)
 
     @app.get("/fails")
@@ -35,6 +37,8 @@ def test_a_careless_client(make_settings) -> None:
         bound = tenant.bound_token(sub="auth0|careless-person")
         proof = tenant.proof(bound, "GET", "http://testserver/api/private")
         headers = {"Cookie": f"token={token}", "X-API-Key": token, "Baggage": f"token={token}"}
+        asked = {"Origin": ORIGIN, "Access-Control-Request-Method": "GET"}
+        assert client.options(f"/api/private?access_token={token}", headers=asked).is_success
         for scheme, sent in [("Bearer", token), ("DPoP", bound)]:
             auth = {"Authorization": f"{scheme} {sent}", "DPoP": proof, **headers}
             client.get(f"/api/private?access_token={token}", headers=auth)

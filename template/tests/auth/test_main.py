@@ -37,6 +37,10 @@ def test_each_answer_carries_cors_headers_for_an_allowed_origin(
     assert answer.status_code == status
     assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN["Origin"]
     assert answer.headers["Access-Control-Expose-Headers"] == "*"
+    early = {**ORIGIN, "Content-Type": "multipart/form-data"}  # answered by its headers alone
+    unread = client.post("/probe/write", content=b"x", headers=early)
+    assert unread.status_code == 401
+    assert unread.headers["Access-Control-Allow-Origin"] == ORIGIN["Origin"]
     foreign = client.get(f"/probe/{path}", headers={"Origin": "https://evil.example.com"})
     assert "Access-Control-Allow-Origin" not in foreign.headers
 

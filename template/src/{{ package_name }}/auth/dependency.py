@@ -93,7 +93,7 @@ class TokenFirst:
 
 
 class RefusalFirst:
-    """Middleware around FastAPI's own, which act on a request's headers alone.
+    """Middleware around CORS and FastAPI's own, which act on a request's headers alone.
 
     They answer 400 to a multipart body without a boundary and 413 to one above `max_body_size`;
     without a token it must be 401 or 403. They put the query, where clients put tokens, into spans.
@@ -117,6 +117,7 @@ class RefusalFirst:
                 except Refused as error:
                     refused = error
                     response = await answer(HTTPConnection(scope), error)
+                    response.raw_headers += [h for h in message["headers"] if b"content" not in h[0]]
                     await response(scope, receive, send)
             if refused is None:
                 await send(message)

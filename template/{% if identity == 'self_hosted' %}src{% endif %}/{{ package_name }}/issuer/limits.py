@@ -63,8 +63,9 @@ class Limits:
             try:
                 return await getattr(self.shared, question)(key, *more)
             except Exception as error:
+                if time.monotonic() > self.broken_until:  # of a crowd, one says so
+                    log.warning("REDIS_URL fails; this process counts alone: %r", error)
                 self.broken_until = time.monotonic() + REDIS_PAUSE
-                log.warning("REDIS_URL does not answer; this process counts alone: %r", error)
         return await getattr(self.own, question)(key, *more)
 
     async def _count(self, key: str, seconds: int) -> int:
