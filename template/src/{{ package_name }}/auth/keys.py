@@ -222,11 +222,10 @@ def http_client(domains: Iterable[str]) -> httpx.AsyncClient:
     name, proxy = next(((n, proxies[n]) for n in ("https", "all") if proxies.get(n)), ("", None))
     direct = [domain for domain in domains if proxy_bypass(domain)]
     try:
-        certificates = httpx.create_ssl_context()
         return httpx.AsyncClient(
             timeout=TIMEOUT,
             limits=httpx.Limits(max_keepalive_connections=0),
-            verify=certificates,
+            verify=httpx.create_ssl_context(),
             proxy=f"http://{proxy}" if proxy and "://" not in proxy else proxy,
             mounts={f"https://{domain}": None for domain in direct},
             trust_env=False,
