@@ -47,6 +47,7 @@ async def late(app: FastAPI) -> AsyncIterator[None]:
     app.add_route("/late", answer)
     app.router.routes.append(Router(routes=[Route("/routed", answer)]))
     app.router.default = answer
+    inner.state.guard = app.state.guard
     yield
 
 
@@ -94,6 +95,71 @@ OPEN = [
 ]
 INVENTORY = [*PYTEST, "tests/auth/test_inventory.py"]
 
+LOST = '''
+"""Ways to answer in place of a guard that the route has."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, FastAPI, Response, WebSocket
+from fastapi.routing import APIRoute
+
+from ..auth import Claims, RequireAuth, auth0
+
+guard = auth0.require_auth()
+PATH = "/orders/{number:int}/{key:uuid}"
+
+
+def caller(claims: Annotated[Claims, Depends(guard)]) -> str:
+    return claims.sub
+
+
+@asynccontextmanager
+async def overridden(app: FastAPI) -> AsyncIterator[None]:
+    app.dependency_overrides[OVERRIDDEN] = lambda: "ada"
+    yield
+    app.dependency_overrides.clear()
+
+
+class Lenient(RequireAuth):
+    async def __call__(self) -> Any: ...
+
+
+class Cached(APIRoute):
+    def get_route_handler(self) -> Any:
+        async def handler(request: Any) -> Response:
+            return Response("kept")
+
+        return handler
+
+
+OVERRIDDEN: Any = None
+router = APIRouter(lifespan=overridden)
+'''
+READ = "async def read(sub: Annotated[str, Depends(caller)]) -> None: ..."
+LOSSES = {
+    "an override of the guard": f"OVERRIDDEN = guard\n@router.get(PATH)\n{READ}",
+    "an override around it": f"OVERRIDDEN = caller\n@router.get(PATH)\n{READ}",
+    "a guard that lets all pass": (
+        "@router.get(PATH, dependencies=[Depends(Lenient(frozenset()))])\n"
+        "async def read() -> None: ..."
+    ),
+    "a route class": f"router.route_class = Cached\n@router.get(PATH)\n{READ}",
+    "an earlier route": (
+        "@router.get('/orders/{rest:path}', tags=['public'])\n"
+        f"async def rest() -> None: ...\n\n\n@router.get(PATH)\n{READ}"
+    ),
+    "a mounted application without it": (
+        f"inner = FastAPI()\nrouter.mount('/inner', inner)\n@inner.get(PATH)\n{READ}"
+    ),
+    "a WebSocket": (
+        "OVERRIDDEN = caller\n@router.websocket(PATH)\n"
+        "async def read(socket: WebSocket, sub: Annotated[str, Depends(caller)]) -> None:\n"
+        "    await socket.accept()"
+    ),
+}
+
 
 @pytest.fixture(scope="module")
 def project(plain_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -126,6 +192,20 @@ def test_each_opening_is_named_and_the_line_to_add_ends_it(project: Path) -> Non
     assert inventory(project)[0] == 0, "no list is an empty one"
     tests.unlink()
     assert inventory(project)[0] == 0, "nor is the file needed"
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_guard_that_something_answers_for_is_named(project: Path, loss: str) -> None:
+    module = project / "src/my_api/routes/lost.py"
+    module.write_text(f"{LOST}\n\n{LOSSES[loss]}\n", encoding="utf-8")
+    code, said = inventory(project)
+    module.unlink()
+    assert code == 1
+    assert re.search(
+        r"(GET|WEBSOCKET) (/inner)?/orders/1/00000000-0000-4000-8000-000000000000"
+        r" without a token: (101|200|500), not a guard's 401",
+        said,
+    ), said
 
 
 @pytest.mark.parametrize(
