@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support import PYTEST, render, run, uv
+from support import PYTEST, SELF_HOSTED, render, run, uv
 
 PLUGINS = [  # those that most projects add; anyio brings one that is there in any case
     *("pytest-asyncio", "pytest-cov", "pytest-env", "pytest-mock", "pytest-randomly"),
@@ -14,6 +14,7 @@ PLUGINS = [  # those that most projects add; anyio brings one that is there in a
 ]
 READ_ONLY = 'mount --bind . . && mount -o remount,bind,ro . && cd "$PWD" && ! touch x 2>&- && "$@"'
 SHORT = ["tests/auth/test_inventory.py", "tests/auth/test_settings.py", "tests/test_routes.py"]
+FAST = ["tests/issuer", "tests/api_keys", "tests/test_logs.py", "tests/test_routes.py"]
 TEXT_ROUTE = '''
 """/api/text: answers text, which its document does not say."""
 
@@ -48,6 +49,89 @@ import warnings
 def test_own() -> None:
     warnings.warn("what the owner can mend", DeprecationWarning, stacklevel=1)
 """
+
+EVERYTHING = SELF_HOSTED | {"api_keys": True, "logs": "json"}
+SCOPES = '    SEND_LETTERS = "send:letters", "Send letters"\n'
+ROLES = '''"""Roles of the owner's: other names, and one that grants nothing."""
+
+from enum import StrEnum
+
+from sqlalchemy import Connection, delete
+
+from ..scopes import Scope
+
+
+class Role(StrEnum):
+    """What a user may be."""
+
+    READER = "reader"
+    WRITER = "writer"
+    OWNER = "owner"
+
+
+DEFAULT = Role.READER
+ADMINISTRATOR = Role.OWNER
+SCOPES: dict[str, frozenset[Scope]] = {Role.OWNER: frozenset(Scope)}
+
+
+def scopes_of(role: str) -> frozenset[str]:
+    """The scopes of a role."""
+    return SCOPES.get(role, frozenset())
+
+
+def on_user_deleted(connection: Connection, sub: str) -> None:
+    """Delete the letters of a user."""
+    from ..routes.letters import Letter
+
+    connection.execute(delete(Letter).where(Letter.author == sub))
+'''
+LETTERS = '''
+"""/api/letters: for users, for one role, for their author."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, HTTPException
+from sqlalchemy import delete
+from sqlalchemy.orm import Mapped, mapped_column
+
+from ..auth import Claims, auth0
+from ..database import Base, DbSession, Timestamps
+from ..issuer import CurrentUser, Role, RoleChecker, check_owner
+from ..scopes import Scope
+
+router = APIRouter(prefix="/api/letters", tags=["letters"])
+Sender = Annotated[Claims, Depends(auth0.require_auth(scopes=Scope.SEND_LETTERS))]
+Burner = RoleChecker([Role.OWNER])
+
+
+class Letter(Timestamps, Base):
+    """A letter."""
+
+    __tablename__ = "letters"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    author: Mapped[str] = mapped_column(index=True)
+
+
+@router.post("", status_code=201)
+def send(claims: Sender, session: DbSession) -> None:
+    """Send a letter."""
+    session.add(Letter(author=claims.sub))
+
+
+@router.get("/{number}", responses={404: {"description": "No such letter"}})
+def read(number: int, user: CurrentUser, session: DbSession) -> str:
+    """Read a letter of one's own."""
+    if (letter := session.get(Letter, number)) is None:
+        raise HTTPException(404)
+    check_owner(user, letter.author)
+    return letter.author
+
+
+@router.delete("", dependencies=[Depends(Burner)], status_code=204)
+def burn(claims: Sender, session: DbSession) -> None:
+    """Delete all letters."""
+    session.execute(delete(Letter))
+'''
 
 
 @pytest.fixture
@@ -142,3 +226,24 @@ def test_a_setting_of_the_owners_without_a_value_for_tests_is_named(project: Pat
     assert "DATABASE_URL is missing: see " in said
     assert "settings.env" in said
     assert "ValidationError" not in said
+
+
+def test_a_self_hosted_project_is_green_with_roles_scopes_routes_and_settings_of_the_owners(
+    plain_template: Path, tmp_path: Path
+) -> None:
+    project = render(plain_template, tmp_path / "project", EVERYTHING)
+    source = project / "src/my_api"
+    for example in ("messages", "private", "public"):
+        (source / f"routes/{example}.py").unlink()
+    add(project, "src/my_api/routes/letters.py", LETTERS)
+    add(project, "src/my_api/issuer/roles.py", ROLES)
+    scopes = (source / "scopes.py").read_text(encoding="utf-8")
+    add(project, "src/my_api/scopes.py", scopes[: scopes.index("    READ_MESSAGES")] + SCOPES)
+    with (source / "settings.py").open("a", encoding="utf-8") as settings:
+        settings.write("\n    postage: int\n")
+    add(project, "tests/settings.env", "POSTAGE=1\n")
+    tests = (project / "tests/test_routes.py").read_text(encoding="utf-8")
+    first, last = tests.index("def test_public_needs"), tests.index("def test_whatever_is_sent")
+    add(project, "tests/test_routes.py", tests[:first] + tests[last:])
+    code, said = outcome(project, *FAST)
+    assert code == 0, said

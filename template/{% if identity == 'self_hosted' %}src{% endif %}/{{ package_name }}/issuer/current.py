@@ -1,8 +1,7 @@
 """The current user: who is calling, as the database knows them now, and what they may do.
 
 `auth0.require_auth` alone trusts an access token until it expires. These dependencies ask the
-database once per request, so an ended session, a deactivated user or a changed role is refused at
-once.
+database once per request: an ended session, inactive user or changed role is refused at once.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,8 +14,8 @@ from fastapi.routing import iter_route_contexts
 from sqlalchemy import bindparam
 from starlette.requests import HTTPConnection
 
-from ..auth import Claims, auth0
-from .answers import unauthorized
+from ..auth import Claims, Refused, auth0
+from ..auth.openapi import refusal
 from .app import Issuer
 from .models import sessions, users
 from .roles import ADMINISTRATOR, Role
@@ -37,7 +36,7 @@ def session_id(claims: Claims) -> UUID:
     try:
         return UUID(claims.raw.get("sid"))
     except (ValueError, TypeError, AttributeError):
-        raise unauthorized("The token belongs to no session") from None
+        raise Refused("session") from None
 
 
 async def current_user(connection: HTTPConnection, claims: Token) -> User:
@@ -46,7 +45,7 @@ async def current_user(connection: HTTPConnection, claims: Token) -> User:
     values = {"sub": claims.sub, "sid": session_id(claims)}
     row = await issuer.database.read(lambda c: c.execute(SIGNED_IN, values).one_or_none())
     if row is None:
-        raise unauthorized("The session has ended: log in again")
+        raise Refused("session")
     return to_user(row)
 
 
@@ -62,12 +61,12 @@ class RoleChecker:
 
     async def __call__(self, user: CurrentUser) -> User:
         if user.role not in self.allowed_roles:
-            raise HTTPException(403, "Insufficient permissions")
+            raise Refused("role")
         return user
 
 
 allow_admin = RoleChecker([Role(ADMINISTRATOR)])
-allow_moderator = RoleChecker([Role(ADMINISTRATOR), Role.MODERATOR])
+allow_moderator = RoleChecker(role for role in Role if role in (ADMINISTRATOR, "moderator"))
 AdminUser = Annotated[User, Depends(allow_admin)]
 
 
@@ -88,9 +87,10 @@ def declare_roles(app: FastAPI) -> None:
         for route in iter_route_contexts(app.routes):
             for checker in checkers(getattr(route, "dependant", None)):
                 text = f"The user is none of: {', '.join(sorted(checker.allowed_roles))}"
+                answer = refusal(text, "WWW-Authenticate")
                 for method in route.methods or ():
                     operation = document["paths"].get(route.path_format, {}).get(method.lower(), {})
-                    operation.get("responses", {}).setdefault("403", {"description": text})
+                    operation.get("responses", {}).setdefault("403", answer)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]
