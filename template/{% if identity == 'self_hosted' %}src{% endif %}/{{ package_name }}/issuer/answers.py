@@ -2,14 +2,13 @@
 
 import json
 import logging
-import time
-from hashlib import sha256
 from typing import Any
 
 from fastapi import HTTPException
 from pydantic import BaseModel
 
-log = logging.getLogger(__name__)
+from ..auth.refusals import RefusalLog, hashed
+
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="api"'}
 NO_STORE = {"Cache-Control": "no-store"}
 OAUTH_ERRORS = {
@@ -53,50 +52,33 @@ def unavailable() -> HTTPException:
     return HTTPException(503, "Try again in a moment", {"Retry-After": "5"})
 
 
-def hashed(value: str) -> str:
-    """Hash an e-mail or subject for the log, where it can be matched but not read."""
-    return sha256(value.encode()).hexdigest()[:16]
-
-
 def event_line(event: str, *, email: str | None = None, sub: str | None = None, **more: Any) -> str:
     """Return an event as a line of JSON, without the fields that are None."""
-    line = {"event": f"issuer.{event}", **more}
-    line |= {"email": email and hashed(email), "subject": sub and hashed(sub)}
-    told = {name: value for name, value in line.items() if value is not None}
-    return json.dumps(told, default=str)
+    line = {"event": f"issuer.{event}", **more, "email": hashed(email), "subject": hashed(sub)}
+    present = {name: value for name, value in line.items() if value is not None}
+    return json.dumps(present, default=str)
 
 
 class Events:
-    """Logs one JSON line per event, like the guard's log.
+    """Logs one JSON line per event.
 
-    It thins refusals: BURST per event and network in WINDOW seconds, and the next line says how
-    many were left out. It never thins changes of state: a flood must not hide a takeover.
+    It thins refusals of one network as the guard does. It never thins changes of state: a flood
+    must not hide a takeover.
     """
 
-    BURST = 20
-    WINDOW = 10.0
     REFUSALS = frozenset({"login_failed", "login_limited"})
 
-    def __init__(self) -> None:
-        self.windows: dict[tuple[str, str], tuple[float, int]] = {}
+    def __init__(self, logger: logging.Logger) -> None:
+        self.logger = logger
+        self.refusals = RefusalLog(logger)
 
     def __call__(self, event: str, *, network: str = "", **fields: Any) -> None:
         if event in self.REFUSALS:
-            suppressed = self._count(event, network)
+            if len(self.refusals.windows) > 10_000:  # networks: forget them, which logs more
+                self.refusals.windows.clear()
+            suppressed = self.refusals.suppressed((event, network))
             if suppressed is None:
                 return
             fields["suppressed"] = suppressed or None
-        log.disabled = False  # even if a dictConfig has silenced all loggers that it does not name
-        log.info("%s", event_line(event, network=network or None, **fields))
-
-    def _count(self, event: str, network: str) -> int | None:
-        """Return None to leave this one out, else how many were left out since the last line."""
-        current = time.monotonic()
-        if len(self.windows) > 10_000:  # many networks: forget them, which logs more, not less
-            self.windows.clear()
-        start, count = self.windows.get((event, network), (current, 0))
-        suppressed = 0
-        if current - start >= self.WINDOW:
-            start, count, suppressed = current, 0, max(0, count - self.BURST)
-        self.windows[event, network] = start, count + 1
-        return suppressed if count < self.BURST else None
+        self.logger.disabled = False  # as a dictConfig leaves loggers that it does not name
+        self.logger.info("%s", event_line(event, network=network or None, **fields))

@@ -9,6 +9,7 @@ from uuid import uuid4
 from fastapi import FastAPI, HTTPException
 
 from ..auth import AuthSettings, around
+from ..auth.refusals import warn
 from ..units import Database, Lifespan
 from . import sessions, users
 from .answers import Events, Tokens
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 RELOAD = 60.0  # seconds after which the signing key is looked up again
 NIST = 15  # SP 800-63B, 3.1.1.2: characters of a password without a second factor
-SHORT = "PASSWORD_MIN_LENGTH is %d; NIST asks for %d without a second factor"
+SHORT = "PASSWORD_MIN_LENGTH is {}; NIST asks for {} without a second factor"
 log = logging.getLogger(__name__)
 Json = dict[str, Any]
 
@@ -35,14 +36,13 @@ class Issuer:
     def __init__(self, settings: AuthSettings) -> None:
         self.settings = settings
         if settings.password_min_length < NIST:
-            log.disabled = False
-            log.warning(SHORT, settings.password_min_length, NIST)
+            warn(log, SHORT.format(settings.password_min_length, NIST))
         self.ring = KeyRing(settings.issuer_key_secret)
         prepare(settings, self.ring)
         self.database = Database(settings.database_url)
         self.gate = Gate(settings.hash_concurrency)
         self.limits = Limits(settings.redis_url)
-        self.events = Events()
+        self.events = Events(log)
         self.mail: Mail | None = None
         if settings.smtp_url and settings.mail_from:
             from . import mail  # a start without mail is faster without its library
@@ -140,8 +140,7 @@ class Issuer:
         if self.mail:
             await self.mail.link(email, context, link)
         elif self.delivers:
-            log.disabled = False
-            log.warning("%s link for %s: %s", context, email, link)
+            warn(log, f"{context} link for {email}: {link}")
 
     async def note(self, email: str, about: str) -> None:
         """Tell the owner of an account what somebody is doing with its address."""

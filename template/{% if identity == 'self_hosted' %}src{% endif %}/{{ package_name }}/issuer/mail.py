@@ -1,7 +1,6 @@
 """Mail: short plain texts by SMTP. A server that refuses only causes one line in the log."""
 
 import asyncio
-import json
 import logging
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -11,7 +10,8 @@ from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
 
-from .answers import hashed
+from ..auth.refusals import warn
+from .answers import event_line
 
 PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 LONGEST = 30.0  # seconds for one mail
@@ -72,7 +72,5 @@ class Mail:
             async with asyncio.timeout(LONGEST):
                 await aiosmtplib.send(message, **self.server)
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-            line: dict[str, Any] = {"event": "issuer.mail_failed", "email": hashed(to)}
-            line |= {"error": type(error).__name__, "code": getattr(error, "code", None)}
-            log.disabled = False  # also where a dictConfig has silenced all that it does not name
-            log.warning("%s", json.dumps(line))
+            code = getattr(error, "code", None)
+            warn(log, event_line("mail_failed", email=to, error=type(error).__name__, code=code))
