@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from email import message_from_bytes
 from email.message import Message
 from pathlib import Path
@@ -221,6 +222,19 @@ def test_register_and_reset_answer_the_same_for_any_address(served: Served) -> N
     served.log_in("bob@example.com", NEW)
     link_in(served.letters.wait("dan@example.com"))
     assert served.letters.received == [], "one mail a minute, and none to strangers"
+
+
+def test_who_registers_another_s_address_stops_no_reset_of_theirs(served: Served) -> None:
+    """Else a stranger who also fails to log in a hundred times would lock the owner out."""
+    served.new_user("hal@example.com")
+    assert served.post("/auth/register", email="hal@example.com", password=NEW).status_code == 202
+    assert "tried to register" in served.letters.wait("hal@example.com")
+    with ThreadPoolExecutor(8) as pool:
+        asked = pool.map(lambda _: served.post("/auth/reset", email="hal@example.com"), range(8))
+    assert {answer.status_code for answer in asked} == {202}
+    link_in(served.letters.wait("hal@example.com"))
+    time.sleep(0.5)
+    assert served.letters.received == [], "one mail a minute, however many ask at once"
 
 
 def test_a_mail_server_that_refuses_is_one_line_without_a_secret(served: Served) -> None:

@@ -74,14 +74,11 @@ async def get_user(user_id: UUID, admin: AdminUser, visit: Visit) -> User:
 @router.patch("/{user_id}", responses=UNKNOWN | CONFLICT)
 async def change_user(user_id: UUID, body: Change, admin: AdminUser, visit: Visit) -> User:
     """Change role or activity; the user's sessions end."""
-    user = await visit.database.transaction(
+    user, events = await visit.database.transaction(
         lambda c: users.change(c, user_id, role=body.role, active=body.active)
     )
-    if body.role is not None:
-        visit.event("role_changed", sub=user.sub, actor=admin.id, role=body.role)
-    if body.active is not None:
-        event = "user_activated" if body.active else "user_deactivated"
-        visit.event(event, sub=user.sub, actor=admin.id)
+    for event in events:
+        visit.event(event, sub=user.sub, actor=admin.id, role=user.role)
     return user
 
 

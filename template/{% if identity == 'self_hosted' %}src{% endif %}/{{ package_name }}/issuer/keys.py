@@ -32,7 +32,8 @@ class KeyRing:
     """The keys of this process; `load` reads the database again."""
 
     def __init__(self, secret: str | None) -> None:
-        self.secrets = secret_bytes(secret)
+        parts = secret.split(",") if secret else []  # the first encrypts, all decrypt
+        self.secrets: list[bytes | None] = [b64decode(part) for part in parts] or [None]
         self.opened: dict[str, RSAKey] = {}  # by id: a rewrap of the keys stops no process
         self.signing: RSAKey | None = None
         self.jwks: dict[str, Any] = {"keys": []}
@@ -68,11 +69,6 @@ class KeyRing:
         header = {"alg": "RS256", "typ": "at+jwt", "kid": self.signing.kid}
         payload = json.dumps(claims, separators=(",", ":"))
         return jws.serialize_compact(header, payload, self.signing, algorithms=["RS256"])
-
-
-def secret_bytes(secret: str | None) -> list[bytes | None]:
-    """Return the secrets: the first encrypts, all decrypt; without any, keys stay unencrypted."""
-    return [b64decode(part) for part in secret.split(",")] if secret else [None]
 
 
 def decrypted(private_pem: str, secrets: list[bytes | None]) -> RSAPrivateKey | None:

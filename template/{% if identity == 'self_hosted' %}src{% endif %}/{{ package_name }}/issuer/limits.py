@@ -74,12 +74,9 @@ class Limits:
                 await self.own.clear(old)
         return int(await self._ask("incr", key, seconds))
 
-    async def _value(self, key: str) -> int:
-        return int(await self._ask("get", key))
-
     async def _refuse_from(self, most: int, key: str) -> None:
         """Raise 429 until the counter expires, if it has reached its limit."""
-        if await self._value(key) >= most:
+        if await self._ask("get", key) >= most:
             raise limited(await self._ask("get_expiry", key) - time.time())
 
     async def check_network(self, purpose: str, network: str) -> None:
@@ -96,7 +93,7 @@ class Limits:
         account, pair = keys(email, network)
         await self.check_network("login", network)
         await self._refuse_from(1, f"{pair}|wait")
-        if await self._value(account) >= MANY and not await known_network():
+        if await self._ask("get", account) >= MANY and not await known_network():
             raise limited(WINDOW)
 
     async def attempt(self, email: str, network: str) -> None:
@@ -117,14 +114,15 @@ class Limits:
         """Forget the account's failures from everywhere: the owner proved themselves by a reset."""
         await self._ask("clear", keys(email, "")[0])
 
-    async def mail(self, email: str) -> bool:
-        """Return whether one more mail may be sent: three an hour, one a minute."""
-        account = keys(email, "")[0]
-        if await self._value(f"{account}|minute") or await self._value(f"{account}|hour") >= 3:
+    async def mail(self, purpose: str, email: str) -> bool:
+        """Count a mail, and return whether it may be sent: one a minute, three an hour.
+
+        Each purpose counts for itself: who registers another's address stops no reset of theirs.
+        """
+        account = f"{purpose}|{keys(email, '')[0]}"
+        if await self._count(f"{account}|minute", 60) > 1:
             return False
-        await self._count(f"{account}|minute", 60)
-        await self._count(f"{account}|hour", 3600)
-        return True
+        return await self._count(f"{account}|hour", 3600) <= 3
 
 
 def keys(email: str, network: str) -> tuple[str, str]:

@@ -66,7 +66,8 @@ async def register(
     hashed = await new_hash(visit.issuer, body.password, email)
     if not visit.issuer.mail:
         return await add(visit, email, hashed)
-    if await visit.limits.mail(email):
+    await visit.issuer.jwks()  # 503 for any address if the database is lost
+    if await visit.limits.mail("register", email):
         visit.later(add_or_note, visit, email, hashed)
     response.status_code = 202
     return DONE
@@ -97,8 +98,9 @@ async def reset(body: Address, visit: Visit) -> dict[str, str]:
     email = checked_email(body.email)
     await visit.limits.check_network("reset", visit.network)
     await visit.limits.network_failed("reset", visit.network)
+    await visit.issuer.jwks()  # 503 for any address if the database is lost
     visit.event("reset_requested", email=email)
-    if await visit.limits.mail(email):
+    if await visit.limits.mail("reset", email):
         visit.later(send_reset, visit, email)
     return DONE
 

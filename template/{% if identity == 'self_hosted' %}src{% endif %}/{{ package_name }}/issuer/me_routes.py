@@ -60,8 +60,8 @@ async def present(visit: Visit, user: User, password: str) -> Row[Any]:
 async def logout(claims: Token, visit: Visit) -> None:
     """End the session of the token; its refresh token is void at once."""
     sid = session_id(claims)
-    await visit.database.write(lambda c: sessions.revoke(c, table.c.id == sid))
-    visit.event("logout", sub=claims.sub, sid=sid)
+    if await visit.database.write(lambda c: sessions.revoke(c, table.c.id == sid)):
+        visit.event("logout", sub=claims.sub, sid=sid)
 
 
 @router.get(ME)
@@ -76,7 +76,7 @@ async def change_email(body: NewEmail, user: CurrentUser, claims: Token, visit: 
     email = checked_email(body.email)
     row = await present(visit, user, body.current_password)
     if visit.issuer.mail:
-        if not await visit.limits.mail(user.email):
+        if not await visit.limits.mail("change", user.email):
             raise limited(60)
         visit.later(ask_new_address, visit, user, email)
         return user
@@ -98,7 +98,7 @@ async def ask_new_address(visit: Visit, user: User, email: str) -> None:
         return None if taken else links.create(connection, user.id, user.email, "change", email)
 
     await visit.issuer.note(user.email, "changing")
-    if await visit.limits.mail(email) and (token := await visit.database.transaction(link)):
+    if await visit.limits.mail("change", email) and (token := await visit.database.transaction(link)):
         await visit.issuer.send(email, "change", token)
 
 

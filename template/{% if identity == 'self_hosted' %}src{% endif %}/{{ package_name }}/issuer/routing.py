@@ -1,6 +1,6 @@
 """Shared by the issuer's routes: the visit, strict bodies, answers that echo nothing."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from ipaddress import ip_address
 from typing import Annotated, Any, TypeVar
 
@@ -9,10 +9,11 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..units import Database
+from ..units import Database, lost
 from . import users
 from .answers import OAuthError
 from .app import Issuer
@@ -20,6 +21,7 @@ from .limits import Limits, network_of
 
 T = TypeVar("T")
 Responses = dict[int | str, dict[str, Any]]  # for OpenAPI
+TOLD = ("type", "loc", "msg")  # of a validation error: not the input
 HSTS = (b"strict-transport-security", b"max-age=31536000")
 
 
@@ -31,7 +33,18 @@ class Visitor:
         self.database: Database = self.issuer.database
         self.limits: Limits = self.issuer.limits
         self.network, self.client = network_of(request), request.headers.get("user-agent", "")
-        self.later = tasks.add_task
+        self.request, self.tasks = request, tasks
+
+    def later(self, work: Callable[..., Awaitable[None]], *arguments: Any) -> None:
+        """Work after the answer; a lost database is then only a line in the log."""
+
+        async def quietly() -> None:
+            try:
+                await work(*arguments)
+            except SQLAlchemyError as error:
+                await lost(self.request, error)
+
+        self.tasks.add_task(quietly)
 
     def event(self, event: str, **fields: Any) -> None:
         self.issuer.events(event, network=self.network, **fields)
@@ -63,7 +76,8 @@ class IssuerRoute(APIRoute):
             try:
                 return await handle(request)
             except RequestValidationError as error:
-                return JSONResponse({"detail": [quiet(one) for one in error.errors()]}, 422)
+                detail = [{name: one[name] for name in TOLD} for one in error.errors()]
+                return JSONResponse({"detail": detail}, 422)
             except OAuthError as error:
                 return JSONResponse(error.detail, error.status_code, error.headers)
 
@@ -107,11 +121,6 @@ def in_clear(connection: HTTPConnection) -> bool:
         return not ip_address(connection.client.host if connection.client else "").is_loopback
     except ValueError:
         return True
-
-
-def quiet(error: Any) -> dict[str, Any]:
-    """Return a validation error without the input."""
-    return {name: error[name] for name in ("type", "loc", "msg")}
 
 
 def refused_value(field: str, why: str) -> HTTPException:

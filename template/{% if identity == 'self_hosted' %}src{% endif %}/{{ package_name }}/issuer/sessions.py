@@ -173,17 +173,15 @@ def _granted(row: Row[Any], handle: bytes, secret: bytes) -> Granted:
 
 def revoke(connection: Connection, which: ColumnElement[bool]) -> int:
     """End sessions at once; return how many were live."""
-    ending = update(sessions).where(which, sessions.c.revoked_at.is_(None))
+    ending = update(sessions).where(which, live())
     return connection.execute(ending.values(revoked_at=now())).rowcount
 
 
 def revoke_token(connection: Connection, token: str) -> Row[Any] | None:
-    """End the session of a refresh token, even of a replaced one (RFC 7009)."""
+    """End and return the session of a refresh token, even of a replaced one (RFC 7009)."""
     handle, _ = decode(token) or (b"", b"")
     row = _read(connection, handle)
-    if row is not None:
-        revoke(connection, sessions.c.id == row.id)
-    return row
+    return row if row is not None and revoke(connection, sessions.c.id == row.id) else None
 
 
 def known_network(connection: Connection, email: str, network: str) -> bool:

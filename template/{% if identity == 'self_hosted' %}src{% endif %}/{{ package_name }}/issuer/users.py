@@ -20,7 +20,8 @@ from . import links, roles, sessions
 from .models import sessions as session_table
 from .models import users
 
-LOCAL = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+# No `=?`: a mail header would decode it, and the mail would go to another mailbox.
+LOCAL = re.compile(r"(?!.*=\?)[a-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 DOMAIN = re.compile(r"([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]")
 
 
@@ -39,6 +40,7 @@ class User(BaseModel):
 
 
 SHOWN = select(*(users.c[name] for name in User.model_fields))
+to_user = User.model_validate  # from a row
 
 
 class Conflict(HTTPException):
@@ -61,10 +63,6 @@ def normal_email(text: str) -> str:
     if len(email) > 254 or len(local) > 64:
         raise ValueError("This e-mail address is too long")
     return email
-
-
-def to_user(row: Row[Any]) -> User:
-    return User.model_validate(row)
 
 
 def by_email(connection: Connection, email: str) -> Row[Any] | None:
@@ -100,20 +98,22 @@ def page(connection: Connection, after: UUID | None, limit: int) -> list[User]:
 
 def change(
     connection: Connection, user_id: UUID, *, role: str | None = None, active: bool | None = None
-) -> User:
-    """Change role or activity; either ends the sessions of the user at once."""
+) -> tuple[User, list[str]]:
+    """Change role or activity, which ends the user's sessions at once; also return the events."""
     row = _locked(connection, user_id)
     role, active = role or row.role, row.active if active is None else active
     if role != roles.ADMINISTRATOR or not active:
         _keep_one(connection, row)
-    if (role, active) == (row.role, row.active):
-        return to_user(row)
+    events = ["role_changed"] if role != row.role else []
+    events += ["user_activated" if active else "user_deactivated"] if active != row.active else []
+    if not events:
+        return to_user(row), events
     changed = update(users).where(users.c.id == user_id).values(role=role, active=active)
     result = connection.execute(changed.returning(users)).one()
     sessions.revoke(connection, session_table.c.user_id == user_id)
     if not active:
         links.void(connection, user_id)
-    return to_user(result)
+    return to_user(result), events
 
 
 def remove(connection: Connection, user_id: UUID) -> User:
