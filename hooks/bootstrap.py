@@ -90,7 +90,7 @@ def python_arguments(command: str, rest: list[str]) -> list[str]:
     if command == "test":
         return ["-m", "pytest", "-n", "auto", *rest]  # tests/conftest.py schedules
     answers: list[str] = []
-    if "--defaults" in rest or not sys.stdin.isatty():
+    if "--defaults" in rest or not (sys.stdin and sys.stdin.isatty()):
         # The user's own options come later, and win.
         answers = ["--defaults", "--data-file", str(ROOT / "example-answers.yml")]
     return ["-P", "-c", TOOL, "new", *answers, *rest]

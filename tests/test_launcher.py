@@ -21,6 +21,12 @@ from support import AUTOMATIC, ROOT, commit_all, git, run, uv
 
 LAUNCHER = [sys.executable, "-P", "-c", bootstrap.TOOL, "new"]
 EXAMPLE = ["--defaults", "--data-file", str(ROOT / "example-answers.yml")]
+DATA_FILES = {
+    "list.yml": "- resource: messages\n",
+    "numbers.yml": "1: messages\n",
+    "deep.yml": "resource: " + "[" * 3000,
+    "latin.yml": "project_name: M\u00fcll\n",
+}
 
 # A project that syncs in a moment: the questions are the real ones, the rest stands in for it.
 PYPROJECT = """\
@@ -212,7 +218,12 @@ def test_at_a_terminal_the_set_up_runs(tmp_path: Path, set_up_code: int, code: i
     [
         (["full", *EXAMPLE], 2, "full holds files: name a new or an empty folder"),
         (["full/file", *EXAMPLE], 2, "full/file holds files"),
+        (["n" * 300, *EXAMPLE], 2, "File name too long"),
         (["new", "--data-file", "nowhere.yml"], 2, "--data-file nowhere.yml: "),
+        (["new", "--data-file", "list.yml"], 2, "--data-file list.yml: write a line NAME: VALUE"),
+        (["new", "--data-file", "numbers.yml"], 2, "--data-file numbers.yml: write a line"),
+        (["new", "--data-file", "deep.yml"], 2, "--data-file deep.yml: maximum recursion"),
+        (["new", "--data-file", "latin.yml"], 2, "--data-file latin.yml: 'utf-8' codec"),
         (["new", "-d", "resource"], 2, "-d resource: write NAME=VALUE"),
         (["new"], 1, "Interactive session required"),
         (["new", "--defaults"], 1, '"auth0_setup" is required'),
@@ -232,12 +243,48 @@ def test_a_failure_is_one_line_and_leaves_nothing(
     commit_all(small)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
+    for name, text in DATA_FILES.items():
+        (tmp_path / name).write_text(text, encoding="latin-1")
     done = run([*LAUNCHER, "--template", small, *arguments], tmp_path)
     assert done.returncode == code, done.stdout
     assert said in done.stdout.splitlines()[-1]
     assert "Traceback" not in done.stdout
     assert not (tmp_path / "new").exists()
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("redirected", "code"), [("| head -n 1", 4), ("> /dev/full", 1), (">&-", 0), ("<&-", 0)]
+)
+def test_streams_that_end_early_or_are_closed_are_no_defect(
+    small: Path, tmp_path: Path, redirected: str, code: int
+) -> None:
+    commit_all(small)
+    command = shlex.join([*LAUNCHER, "project", "--template", str(small), *EXAMPLE])
+    done = run(["bash", "-o", "pipefail", "-c", f"{command} {redirected}"], tmp_path)
+    assert done.returncode == code, done.stdout
+    assert "Traceback" not in done.stdout
+    assert (tmp_path / "project").exists() == (code != 1)
+    if code == 4:
+        assert (
+            done.stdout.splitlines()[-1] == "error: Broken pipe; project is unfinished: remove it"
+        )
+    if code != 1:
+        assert stat.S_IMODE((tmp_path / "project" / ".env").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("login", ["name:an-access-token", "an-access-token"])
+def test_a_login_in_the_address_of_the_template_is_not_shown(tmp_path: Path, login: str) -> None:
+    address = f"https://{login}@127.0.0.1:9/template.git"
+    done = run([*LAUNCHER, "project", "--template", address, *EXAMPLE], tmp_path)
+    assert done.returncode == 3
+    assert done.stdout.startswith("Template: https://(hidden)@127.0.0.1:9/template.git")
+    assert "an-access-token" not in done.stdout
+
+
+def test_an_answer_to_no_question_is_named(small: Path, tmp_path: Path) -> None:
+    command = [*LAUNCHER, "project", "--template", str(small), *EXAMPLE, "-d", "dpopp=required"]
+    assert "ignored: the template has no question dpopp\n" in run(command, tmp_path).stdout
 
 
 @pytest.mark.parametrize("tool", ["git", "uv"])

@@ -57,7 +57,7 @@ def run(argv: Sequence[str], *, catch_signals: bool = False) -> int:
         options = cli(list(argv), prog_name="fastapi-auth0-template", standalone_mode=False)
     except Exception as error:
         if not hasattr(error, "format_message"):  # click's own class, wherever typer gets it from
-            raise
+            return _told(_unexpected(error))
         return _wrong_usage(error.format_message(), getattr(error, "ctx", None))
     if not isinstance(options, Options):  # only --help
         return 0 if options in (None, 0) else USAGE
@@ -68,7 +68,17 @@ def new(argv: Sequence[str] | None = None) -> int:
     """Make a project; let exceptions end its questions, which then restore the terminal."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    return int(importlib.import_module(".commands.new", __package__).main(argv))
+    _open_streams()
+    try:
+        return int(importlib.import_module(".commands.new", __package__).main(argv))
+    except Exception as error:
+        return _told(_unexpected(error))
+
+
+def _told(problem: Problem) -> int:
+    with suppress(OSError):
+        print(f"error: {problem.message}\nnext: {problem.next_step}", file=sys.stderr)
+    return 1
 
 
 def _wrong_usage(message: str, context: typer.Context | None) -> int:

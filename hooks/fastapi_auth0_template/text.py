@@ -14,7 +14,7 @@ SHORTEST = 8  # characters; hiding less would blank out ordinary words
 LOOKS_SECRET = re.compile(
     r"eyJ[\w-]{4,}(\.[\w-]*){0,4}"  # a JWT, whole or cut off
     r"|(?<=bearer )[^\s'\",]{16,}|(?<=dpop )[^\s'\",]{16,}|(?<=basic )[^\s'\",]{16,}"
-    r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"  # in a URL
+    r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)|(?<=https://)[^/\s:@]+(?=@)"  # in a URL
     r"|(?<=client_secret=)[^\s&'\",]{4,}|(?<=access_token=)[^\s&'\",]{4,}",
     re.IGNORECASE,
 )

@@ -78,9 +78,17 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {redacted(error.message)}", file=sys.stderr)
         return error.exit_code or 1
     except KeyboardInterrupt:
-        left = f"{destination} is unfinished: remove it" if destination.exists() else ""
-        print(f"\nstopped: {left or 'nothing was written'}", file=sys.stderr)
+        print(f"\nstopped: {left_at(destination)}", file=sys.stderr)
         return INTERRUPTED
+    except OSError as error:  # a reader that left, a full disk
+        print(f"error: {error.strerror}; {left_at(destination)}", file=sys.stderr)
+        return NOT_GREEN if destination.exists() else REFUSED
+
+
+def left_at(destination: Path) -> str:
+    return (
+        f"{destination} is unfinished: remove it" if destination.exists() else "nothing was written"
+    )
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -112,10 +120,13 @@ def find_tools() -> str:
 
 def refuse_occupied(destination: Path) -> None:
     """Never write over existing files; a fresh `git init` is all right."""
-    if destination.is_dir():
-        occupied = any(entry.name != ".git" for entry in destination.iterdir())
-    else:
-        occupied = destination.exists()
+    try:
+        if destination.is_dir():
+            occupied = any(entry.name != ".git" for entry in destination.iterdir())
+        else:
+            occupied = destination.exists()
+    except OSError as error:
+        raise LauncherError(USAGE, f"{destination}: {error.strerror}") from None
     if occupied:
         text = f"{destination} holds files: name a new or an empty folder (nothing is overwritten)"
         raise LauncherError(USAGE, text)
@@ -180,13 +191,14 @@ def git(folder: Path, *arguments: str) -> str:
 
 def render(template: Template, destination: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Ask, render, and return all answers. Copier removes a new destination if it fails."""
-    print(f"Template: {template.note}")
+    print(f"Template: {redacted(template.note)}")
     warnings.simplefilter("ignore", CopierWarning)  # `note` says the same.
+    given = read_answers(options)
     try:
         worker = copier.run_copy(
             template.source,
             destination,
-            read_answers(options),
+            given,
             vcs_ref=template.ref,
             defaults=options.defaults,
             ask=options.ask,
@@ -200,21 +212,25 @@ def render(template: Template, destination: Path, options: argparse.Namespace) -
         ) from None
     except (CopierError, ValueError, OSError) as error:
         raise LauncherError(REFUSED, gist(getattr(error, "message", str(error)))) from None
-    version = worker.template.commit or "no version"
-    print(f"Rendered {destination} from version {version}")
     if (destination / ".env").exists():
         (destination / ".env").chmod(0o600)  # Copier cannot.
+    version = worker.template.commit or "no version"
+    print(f"Rendered {destination} from version {version}")
+    for name in sorted(given.keys() - worker.template.questions_data.keys()):
+        print(f"ignored: the template has no question {name}", file=sys.stderr)
     return {**worker.answers.combined}
 
 
 def read_answers(options: argparse.Namespace) -> dict[str, Any]:
-    answers: dict[str, Any] = {}
+    answers: Any = {}
     if options.data_file:
         try:
             answers = yaml.safe_load(Path(options.data_file).read_text(encoding="utf-8")) or {}
-        except (OSError, yaml.YAMLError) as error:
+            if not (isinstance(answers, dict) and all(isinstance(name, str) for name in answers)):
+                raise ValueError("write a line NAME: VALUE for each answer")
+        except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
             raise LauncherError(USAGE, f"--data-file {options.data_file}: {error}") from None
-    return answers | dict(pair.split("=", 1) for pair in options.data)
+    return {**answers} | dict(pair.split("=", 1) for pair in options.data)
 
 
 def gist(text: str) -> str:
