@@ -116,9 +116,9 @@ class RefusalFirst:
                     await ask_guards(scope)
                 except Refused as error:
                     refused = error
-                    response = await answer(HTTPConnection(scope), error)
-                    response.raw_headers += [h for h in message["headers"] if b"content" not in h[0]]
-                    await response(scope, receive, send)
+                    refusal = await answer(HTTPConnection(scope), error)
+                    refusal.raw_headers += [h for h in message["headers"] if b"content" not in h[0]]
+                    await refusal(scope, receive, send)
             if refused is None:
                 await send(message)
 

@@ -120,9 +120,8 @@ class Limits:
         Each purpose counts for itself: who registers another's address stops no reset of theirs.
         """
         account = f"{purpose}|{keys(email, '')[0]}"
-        if await self._count(f"{account}|minute", 60) > 1:
-            return False
-        return await self._count(f"{account}|hour", 3600) <= 3
+        first = await self._count(f"{account}|minute", 60) == 1
+        return first and await self._count(f"{account}|hour", 3600) <= 3
 
 
 def keys(email: str, network: str) -> tuple[str, str]:

@@ -98,7 +98,8 @@ async def ask_new_address(visit: Visit, user: User, email: str) -> None:
         return None if taken else links.create(connection, user.id, user.email, "change", email)
 
     await visit.issuer.note(user.email, "changing")
-    if await visit.limits.mail("change", email) and (token := await visit.database.transaction(link)):
+    allowed = await visit.limits.mail("change", email)
+    if allowed and (token := await visit.database.transaction(link)):
         await visit.issuer.send(email, "change", token)
 
 
