@@ -11,7 +11,10 @@ from support import PYTEST, ROOT, render, run
 from update.lifecycle import green
 
 PAGE = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
-VARIANTS: list[dict[str, Any]] = [{}, {"authorization": "permissions", "dpop": "required"}]
+VARIANTS: list[dict[str, Any]] = [
+    {},
+    {"authorization": "permissions", "dpop": "required", "database": True},
+]
 CALLS = '''\
 """The recipes as their callers see them."""
 
@@ -142,7 +145,7 @@ def files(page: str) -> dict[str, str]:
     return {path: f"# {path}\n{textwrap.dedent(code).rstrip()}\n" for path, code in blocks}
 
 
-@pytest.mark.parametrize("answers", VARIANTS, ids=["example", "permissions-required"])
+@pytest.mark.parametrize("answers", VARIANTS, ids=["example", "permissions-required-database"])
 def test_a_project_with_all_recipes_is_green(
     plain_template: Path, tmp_path: Path, mypy_cache: Path, answers: dict[str, Any]
 ) -> None:
