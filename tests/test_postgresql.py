@@ -5,6 +5,7 @@ import pwd
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -19,7 +20,7 @@ from typing import Any
 import httpx
 import pytest
 
-from support import SELF_HOSTED, render, run
+from support import ROOT, SELF_HOSTED, render, run
 
 ADMIN, PASSWORD = "admin@example.com", "correct horse battery staple"
 PROGRAMS = [Path("/usr/lib/postgresql"), Path("/usr/local/pgsql")]
@@ -227,3 +228,36 @@ def test_a_database_that_goes_and_comes_back(
     log = (project / "log").read_text()
     assert "Traceback" not in log
     assert PASSWORD not in log
+
+
+def test_a_backup_is_restored_as_the_page_says(
+    served: tuple[Api, dict[str, str]], postgresql: Server, project: Path
+) -> None:
+    """Each command of docs/self-hosted.md, on PostgreSQL and on the SQLite file of .env."""
+    page = (ROOT / "docs" / "self-hosted.md").read_text(encoding="utf-8")
+    part = page.partition("\n## Back up and restore\n")[2].partition("\n## ")[0]
+    lines = [line[4:] for line in part.splitlines() if line.startswith("    ")]
+    dump, copy, empty, restore, replace = lines
+    path = f"{Path(needed('pg_dump')).parent}:{os.environ['PATH']}"
+    here = {"PATH": path, "PYTHONPATH": str(project / "src")}
+
+    def done(*command: str) -> str:
+        ended = run(command, project, here)
+        assert ended.returncode == 0, ended.stdout
+        return ended.stdout
+
+    admin = (sys.executable, "scripts/admin.py")
+    for url, save, bring in (
+        (postgresql.url, dump, f"{empty} && {restore}"),
+        (None, copy, replace),
+    ):
+        here |= {"DATABASE_URL": url or "sqlite:///./my_api.db"}
+        done(*admin, "migrate")
+        done(*admin, "users", "add", "bob@example.com")
+        done("sh", "-c", save)
+        done(*admin, "users", "add", "eve@example.com")
+        done("sh", "-c", bring)
+        listed = done(*admin, "users", "list")
+        assert "bob@example.com" in listed
+        assert "eve@example.com" not in listed
+    assert stat.S_IMODE((project / "backup.db").stat().st_mode) == 0o600

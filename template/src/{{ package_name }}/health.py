@@ -27,4 +27,4 @@ async def readyz(request: Request, response: Response) -> Health:
     if guard.ready():
         return Health(status="ready")
     response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
-    return Health(status="waiting for the signing keys of the tenant")
+    return Health(status="waiting for the signing keys")

@@ -27,7 +27,6 @@ SIGNED_IN = (
     .where(users.c.sub == bindparam("sub"), sessions.c.id == bindparam("sid"))
     .where(users.c.active, live())
 )
-FORBIDDEN: dict[int | str, dict[str, Any]] = {403: {"description": "The role is not enough"}}
 Token = Annotated[Claims, Depends(auth0.require_auth())]
 
 

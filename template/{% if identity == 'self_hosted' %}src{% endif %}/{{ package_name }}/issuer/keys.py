@@ -19,6 +19,7 @@ from joserfc import jws
 from joserfc.jwk import RSAKey
 from sqlalchemy import Connection, delete, insert, select, update
 
+from ..auth import Refused
 from ..auth.keys import FRESH
 from ..database import now
 from .models import signing_keys
@@ -65,7 +66,7 @@ class KeyRing:
     def sign(self, claims: dict[str, Any]) -> str:
         """Sign an access token (RFC 9068)."""
         if self.signing is None:
-            raise LookupError("no signing key")
+            raise Refused("keys_unavailable")
         header = {"alg": "RS256", "typ": "at+jwt", "kid": self.signing.kid}
         payload = json.dumps(claims, separators=(",", ":"))
         return jws.serialize_compact(header, payload, self.signing, algorithms=["RS256"])
