@@ -1,6 +1,7 @@
 """`move-users`: import files first, then upload, jobs and roles, against a tenant on loopback."""
 
 import json
+import resource
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,9 @@ import pytest
 import trustme
 from argon2 import PasswordHasher
 
+from fastapi_auth0_template.move import files
+from fastapi_auth0_template.move.project import User
+from fastapi_auth0_template.problems import FilesFault
 from setup.loopback_tenant import BAD_GATEWAY, MANAGEMENT, RESET, rate_limited
 from setup.loopback_users import FILE_LIMIT, IMPORT_SCHEMA, MOVE_SCOPES, PeopledTenant
 from setup.movers import API, PASSWORD, Mover, bcrypt_hash, people, project_with_people, user_id
@@ -144,6 +148,37 @@ def test_places_that_are_not_safe(mover: Mover, tmp_path: Path) -> None:
         done.says(why, "next:")
     assert (full / "thesis.txt").read_text() == "mine"
     assert not list(clone.glob("files"))
+
+
+def test_a_full_disk_leaves_no_half_of_the_users(tmp_path: Path) -> None:
+    names = User.__dataclass_fields__
+    users = [User(**{name: person[name] for name in names}) for person in people()]
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300, limits[1]))  # the longest entry has more
+    try:
+        with pytest.raises(FilesFault, match="users-000"):
+            files.write(tmp_path, users, limit=100)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_go_loses_our_files(tmp_path: Path) -> None:
+    """It may be in use, or the root of a disk in memory; the move is done all the same."""
+    for name in ("users-0001.json", "thesis.txt"):
+        (tmp_path / name).write_text("mine")
+    files.remove(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_what_cannot_be_read_does_not_end_a_check(mover: Mover) -> None:
+    routes = mover.machine.project / "src/my_api/routes"
+    (routes / ".#notes.py").symlink_to("me@host.1:2")  # an editor's lock
+    (routes / "folder.py").mkdir()
+    (routes / "deep.py").write_text("x = " + "-" * 100_000 + "1")
+    done = mover.machine.run("move-check")
+    assert done.code == 2, done
+    done.says("routes/deep.py:1: a file that cannot be parsed")
 
 
 def test_a_hash_that_auth0_does_not_import(mover: Mover) -> None:
@@ -340,6 +375,16 @@ def test_a_fault_is_survived_or_repaired_by_the_next_run(
     assert "Traceback" not in done.stderr
     mover.tenant.faults.clear()
     assert mover.machine.run(*mover.upload).code == 0
+    mover.assert_moved()
+
+
+def test_a_rate_limit_is_waited_for_while_reading_too(mover: Mover) -> None:
+    """A move looks up each user: the limit is met many times, also many times in a row."""
+    mover.use()
+    for _ in range(4):
+        mover.tenant.fail(rate_limited(1), "GET", f"{MANAGEMENT}users-by-email")
+    done = mover.machine.run(*mover.upload)
+    assert done.code == 0, done
     mover.assert_moved()
 
 

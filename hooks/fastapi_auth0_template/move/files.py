@@ -8,6 +8,7 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from ..model import Json
@@ -128,6 +129,7 @@ def write(folder: Path, users: Iterable[User], limit: int = LIMIT) -> list[Path]
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
     except OSError as error:
+        clear(folder)  # some of the users are no import
         raise FilesFault(f"{paths[-1]}: {error.strerror}", "Free some space.") from None
     return paths
 
@@ -140,6 +142,7 @@ def clear(folder: Path) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Remove our files and the folder."""
+    """Remove our files, and the folder unless it is a mount or in use."""
     clear(folder)
-    folder.rmdir()
+    with suppress(OSError):
+        folder.rmdir()

@@ -33,7 +33,7 @@ def find_uses(project: SelfHosted, access: Access) -> list[Use]:
     found = []
     for path in sorted(project.root.rglob("*.py")):
         name = path.relative_to(project.root).as_posix()
-        if not name.startswith(skipped):
+        if path.is_file() and not name.startswith(skipped):  # an editor's lock is a broken link
             found += list(_uses(name, path.read_bytes(), access))
     return found
 
@@ -41,8 +41,8 @@ def find_uses(project: SelfHosted, access: Access) -> list[Use]:
 def _uses(path: str, source: bytes, access: Access) -> Iterator[Use]:
     try:
         tree = ast.parse(source)
-    except (SyntaxError, ValueError):
-        yield Use(path, 1, "a file that is not Python", "read it yourself")
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        yield Use(path, 1, "a file that cannot be parsed", "read it yourself")
         return
     names: dict[str, str] = {}
     for node in ast.walk(tree):

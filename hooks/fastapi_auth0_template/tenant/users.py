@@ -121,12 +121,18 @@ class UserTenant(ManagementTenant):
     def unassign(self, role: str, user: str) -> None:
         self._write({}, _calling(self._api.users.roles.delete, user, roles=[role]))
 
+    def _read(self, call: Callable[[Json], Any]) -> Any:
+        return self._in_time(lambda: super(UserTenant, self)._read(call))
+
     def _write(self, body: Json, call: Callable[[Json], Any]) -> Any:
-        """Write; on a 429 nothing was done, so wait and try again."""
+        return self._in_time(lambda: super(UserTenant, self)._write(body, call))
+
+    def _in_time(self, ask: Callable[[], Any]) -> Any:
+        """Ask; on a 429 nothing was done, so wait and ask again: a move sends many requests."""
         deadline = time.monotonic() + 10 * self._patience.seconds
         while True:
             try:
-                return super()._write(body, call)
+                return ask()
             except RateLimited as problem:
                 pause = max(problem.wait, 1.0)
                 if time.monotonic() + pause > deadline:
