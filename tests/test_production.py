@@ -1,5 +1,6 @@
 """docs/production.md: each of its blocks is executed, in a project that stays green."""
 
+import asyncio
 import json
 import re
 import shlex
@@ -14,6 +15,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+from limits.aio.storage import RedisStorage
+from limits.errors import StorageError
 
 from support import ROOT, render
 from test_recipes import files
@@ -177,6 +180,14 @@ def project(plain_template: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 def test_a_project_with_all_recipes_is_green(project: Path, mypy_cache: Path) -> None:
     green(project, mypy_cache)
+
+
+def test_counters_in_redis_say_that_it_is_down() -> None:
+    [shown] = re.findall(r"^    (RedisStorage\(.*\))$", PAGE, re.MULTILINE)
+    code = shown.replace("6379", str(free_port()))
+    storage = eval(code, {"RedisStorage": RedisStorage})  # noqa: S307
+    with pytest.raises(StorageError):
+        asyncio.run(storage.incr("key", 60))
 
 
 @pytest.mark.parametrize("command", SERVERS, ids=lambda command: command.split()[0])
