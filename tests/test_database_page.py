@@ -153,6 +153,8 @@ def test_a_table_is_changed_as_the_page_says(
     pass_in(project, url, *commands("uv run alembic revision"))
     [added] = (project / "migrations" / "versions").glob("*_add_pinned.py")
     assert "pinned" in added.read_text(encoding="utf-8")
+    ruff = [sys.executable, "-m", "ruff"]
+    pass_in(project, url, [*ruff, "check"], [*ruff, "format", "--check"])
     pass_in(project, url, [sys.executable, "-W", "ignore", "-m", "alembic", "check"])
 
 
