@@ -42,7 +42,6 @@ from sentry_sdk.envelope import Envelope
 from sentry_sdk.transport import Transport
 
 from my_api import errors, main, rate_limit
-from my_api.metrics import serve_metrics
 
 from memory_tenant import Tenant
 
@@ -72,10 +71,11 @@ def test_work_is_done_after_the_response(
 
 
 def test_prometheus_gets_metrics_and_nothing_secret(
-    client: TestClient, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+    app: FastAPI, client: TestClient, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("my_api.metrics.start_http_server", lambda port, address: None)
-    serve_metrics()
+    monkeypatch.setattr(main, "create_app", lambda: app)
+    assert import_module("my_api.serve").app is app
     token = tenant.token(sub="auth0|watched-person")
     for sent in [token, token[:-4] + "AAAA"]:
         client.get("/api/private", headers={"Authorization": f"Bearer {sent}"})
@@ -171,7 +171,7 @@ def test_a_function_answers_and_refreshes_its_keys_in_passing(
 def project(plain_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     project = render(plain_template, tmp_path_factory.mktemp("production") / "project")
     shown = files(PAGE)
-    assert len(shown) == PAGE.count("    # src/my_api/") == 6
+    assert len(shown) == PAGE.count("    # src/my_api/") == 7
     for path, code in shown.items():
         (project / path).write_text(code, encoding="utf-8")
     (project / "tests" / "test_calls.py").write_text(CALLS, encoding="utf-8")
