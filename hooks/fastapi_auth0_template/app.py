@@ -14,9 +14,9 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from .console import Console
+from .console import Console, Report
 from .model import Options
-from .problems import Interrupted, OutputLost, Problem, Unexpected
+from .problems import Interrupted, OutputLost, Problem, Unexpected, Usage
 from .tenant import process
 from .text import protect_settings, redacted
 
@@ -58,7 +58,7 @@ def run(argv: Sequence[str], *, catch_signals: bool = False) -> int:
     except Exception as error:
         if not hasattr(error, "format_message"):  # click's own class, wherever typer gets it from
             return _told(_unexpected(error))
-        return _wrong_usage(error.format_message(), getattr(error, "ctx", None))
+        return _wrong_usage(argv, error.format_message(), getattr(error, "ctx", None))
     if not isinstance(options, Options):  # only --help
         return 0 if options in (None, 0) else USAGE
     return _bounded(options, catch_signals=catch_signals)
@@ -81,11 +81,14 @@ def _told(problem: Problem) -> int:
     return 1
 
 
-def _wrong_usage(message: str, context: typer.Context | None) -> int:
+def _wrong_usage(argv: Sequence[str], message: str, context: typer.Context | None) -> int:
+    usage = context.get_usage() if context else ""
     with suppress(OSError):
-        if context:
-            print(context.get_usage(), file=sys.stderr)
-        print(f"error: {redacted(message)}", file=sys.stderr)
+        print(f"{usage}\nerror: {redacted(message)}".lstrip(), file=sys.stderr)
+    if "--json" in argv and context and "json" in {each.name for each in context.command.params}:
+        options = Options(argv[0], Path(), json=True)
+        report = Report(problem=Usage(message, " ".join(usage.split())))
+        Console(options, report).as_json(options.command, USAGE)
     return USAGE
 
 
@@ -195,6 +198,13 @@ def leave(code: int) -> NoReturn:
 # ------------------------------------------------------------------------------- the command line
 
 
+def _given(text: str) -> str:
+    """Refuse the value of a variable that is not set, rather than take a default for it."""
+    if not text.strip():
+        raise typer.BadParameter("it is empty")
+    return text
+
+
 def _seconds(text: str) -> float:
     try:
         value = float(text)
@@ -209,10 +219,12 @@ ProjectFolder = Annotated[
     Path, typer.Option("--project", metavar="FOLDER", help="The project; default: this folder.")
 ]
 TenantDomain = Annotated[
-    str | None, typer.Option("--tenant", metavar="DOMAIN", help="Which tenant, if several.")
+    str | None,
+    typer.Option("--tenant", metavar="DOMAIN", parser=_given, help="Which tenant, if several."),
 ]
 Audience = Annotated[
-    str | None, typer.Option("--audience", metavar="ID", help="The identifier of the API.")
+    str | None,
+    typer.Option("--audience", metavar="ID", parser=_given, help="The identifier of the API."),
 ]
 Timeout = Annotated[
     float,
@@ -229,7 +241,7 @@ Via = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; never asks.")]
-Scopes = Annotated[list[str] | None, typer.Option("--scope", metavar="SCOPE")]
+Scopes = Annotated[list[str] | None, typer.Option("--scope", metavar="SCOPE", parser=_given)]
 Flag = typer.Option
 
 

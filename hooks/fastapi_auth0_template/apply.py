@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from . import env_file
 from .declared import Declared
 from .model import Json, Patience, Tenant
 from .plan import (
@@ -217,6 +218,7 @@ class Run:
             values |= self._test_credentials(tenant, found)
         if self.wanted.callbacks:
             values["AUTH0_DOCS_CLIENT_ID"] = found.apps.get("docs", {}).get("client_id", NEW)
+        env_file.merged(self.project.env.text, values)  # refuses before anything is changed
         text, replaced = [], []
         for key, value in values.items():
             old = "" if self._is_placeholder(key) else current.get(key, "")

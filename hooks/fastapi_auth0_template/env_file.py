@@ -29,7 +29,9 @@ def merged(text: str | None, wanted: Mapping[str, str]) -> str:
     newline = "\r\n" if "\r\n" in text else "\n"
     bom = "\ufeff" if text.startswith("\ufeff") else ""
     lines, values = list(_lines(text)), values_of(text)
-    last = {_key(line): index for index, line in enumerate(lines) if line.key}
+    # Of several spellings of a key the one that came up last counts, with its own last line.
+    spelt = {line.key: index for index, line in enumerate(lines) if line.key}
+    last = {key.upper(): index for key, index in spelt.items()}
     parts = [line.original.string for line in lines]
     new = []
     for key, value in wanted.items():
@@ -41,7 +43,11 @@ def merged(text: str | None, wanted: Mapping[str, str]) -> str:
     body = "".join(parts).removeprefix("\ufeff")
     if new and body and not body.endswith(("\n", "\r")):
         body += newline
-    return bom + body + "".join(new)
+    text = bom + body + "".join(new)
+    if values_of(text).items() >= wanted.items():
+        return text
+    unclosed = next((line.original.line for line in lines if line.error), 1)
+    raise EnvFault(f"line {unclosed} of .env opens a quote that it does not close")
 
 
 def not_utf8(text: str) -> int | None:
@@ -55,11 +61,6 @@ def not_utf8(text: str) -> int | None:
 def _lines(text: str) -> Iterable[Binding]:
     # newline="" keeps the line endings as they are.
     return parse_stream(io.StringIO(text, newline=""))
-
-
-def _key(line: Binding) -> str:
-    # The API's settings are case-insensitive too.
-    return (line.key or "").upper()
 
 
 def _replaced(line: str, value: str) -> str:

@@ -153,6 +153,8 @@ def write_private(path: Path, content: bytes) -> None:
         clear_leftovers(path.parent)
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "wb") as file:
+            if _is_of_another(path):  # as root, by sudo or in a container
+                os.fchown(handle, path.stat().st_uid, path.stat().st_gid)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -190,3 +192,9 @@ def check_writable(path: Path) -> None:
             f"{path} cannot be written",
             f"Make the folder {path.parent} writable, then run the command again.",
         )
+    if _is_of_another(path) and os.geteuid():
+        raise EnvFault(f"{path} belongs to another user", "Run the command as that user.")
+
+
+def _is_of_another(path: Path) -> bool:
+    return os.name != "nt" and path.exists() and path.stat().st_uid != os.geteuid()

@@ -128,3 +128,28 @@ def test_a_url_for_nothing_is_refused(machine: Machine) -> None:
         assert done.code == 64
         done.says("--docs-url")
     assert not machine.tenant.writes
+
+
+@pytest.mark.parametrize(
+    ("command", "wrong"),
+    [
+        ("setup", ["--tenant", ""]),
+        ("setup", ["--audience", " "]),
+        ("setup", ["--via", "x"]),
+        ("setup", ["--docs-url", "x"]),
+        ("doctor", ["--bogus"]),
+        ("doctor", ["--scope", ""]),
+        ("move-check", ["more"]),
+    ],
+)
+def test_a_wrong_command_line_is_one_object_too(
+    machine: Machine, command: str, wrong: list[str]
+) -> None:
+    """An empty value is that of a variable which is not set: no default is taken for it."""
+    machine.use("cli")
+    done = machine.run(command, *wrong, "--json")
+    assert done.code == 64
+    told = json.loads(done.stdout)
+    assert (told["status"], told["exit_code"], told["error"]["code"]) == ("failed", 64, "usage")
+    assert told["error"]["message"] in done.said
+    assert machine.tenant.log == []

@@ -14,6 +14,7 @@ from fastapi_auth0_template.problems import Problem
 from fastapi_auth0_template.project import (
     TEMPORARY,
     EnvFile,
+    check_writable,
     env_notes,
     read_env,
     write_env,
@@ -46,6 +47,11 @@ POSIX = pytest.mark.skipif(sys.platform == "win32", reason="modes and links of P
         ("AUTH0_DOMAIN=1\nAUTH0_DOMAIN=2\n", "AUTH0_DOMAIN=1\nAUTH0_DOMAIN=new.eu.auth0.com\n"),
         ("#AUTH0_DOMAIN=old\n", "#AUTH0_DOMAIN=old\nAUTH0_DOMAIN=new.eu.auth0.com\n"),
         ("auth0_domain=old\n", "auth0_domain=new.eu.auth0.com\n"),
+        (
+            "auth0_domain=1\nAUTH0_DOMAIN=2\nauth0_domain=3\n",
+            "auth0_domain=1\nAUTH0_DOMAIN=new.eu.auth0.com\nauth0_domain=3\n",
+        ),
+        ("A='open\n", "A='open\nAUTH0_DOMAIN=new.eu.auth0.com\n"),
         ("'AUTH0_DOMAIN'=old\n", "'AUTH0_DOMAIN'=new.eu.auth0.com\n"),
         (
             "X='a\nAUTH0_DOMAIN=inside\n'\n",
@@ -73,6 +79,35 @@ def test_a_value_that_is_right_keeps_its_line_as_it_is() -> None:
 def test_what_is_written_is_what_is_read(before: str, value: str) -> None:
     text = merged(before, {"K": value, "Z": "1"})
     assert dotenv_values(stream=StringIO(text)) == {"K": value, "Z": "1"}
+
+
+def test_a_quote_that_would_swallow_what_is_written_is_named() -> None:
+    with pytest.raises(Problem, match=r"line 2 of \.env opens a quote that it does not close"):
+        merged("A=1\nB='open\n", {"K": "it's"})
+
+
+@POSIX
+def test_a_file_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / ".env"
+    path.write_text("A=1\n")
+    check_writable(path)
+    user = os.getuid()
+    monkeypatch.setattr("os.geteuid", lambda: user + 1)
+    with pytest.raises(Problem, match="belongs to another user"):
+        check_writable(path)
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "getuid") or os.getuid() != 0, reason="root may give files away"
+)
+def test_a_file_that_root_writes_stays_its_owners(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    path.write_text("A=1\n")
+    os.chown(path, 65534, 65534)
+    check_writable(path)
+    write_env(read_env(path), DOMAIN)
+    assert (path.stat().st_uid, path.stat().st_gid) == (65534, 65534)
+    assert path.read_text() == "A=1\nAUTH0_DOMAIN=new.eu.auth0.com\n"
 
 
 def test_a_missing_file_is_made_with_a_header_and_private(tmp_path: Path) -> None:
