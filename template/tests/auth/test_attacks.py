@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fastapi.testclient import TestClient
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from memory_tenant import Json, Tenant, base64url, public_jwk, rsa_key, segment
@@ -149,10 +149,14 @@ def test_claims_and_headers_of_any_type_never_crash(probe: Probe, tenant: Tenant
 
     @settings(max_examples=30, deadline=None, database=None)
     @given(changed_header=some_header, changed_claims=some_claims, client=ways)
+    @example(changed_header={"kid": "unknown"}, changed_claims={}, client=clients[0])
+    @example(changed_header={"kid": "another"}, changed_claims={}, client=clients[0])
     def check(changed_header: Any, changed_claims: Any, client: TestClient) -> None:
         protected = {**header(), **changed_header}
         token = tenant.sign(protected, {**claims(tenant), **changed_claims})
         answer = client.get("/read", headers={"Authorization": f"Bearer {token}"})
+        if isinstance(changed_header.get("kid"), str) and answer.status_code == 503:
+            return  # of several unknown keys, one is looked up in ten seconds
         assert answer.status_code in {401, 403}
         assert answer.headers["WWW-Authenticate"]
 
