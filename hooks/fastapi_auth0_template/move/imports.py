@@ -11,8 +11,13 @@ TEMPLATES = (
     *("src/{}/issuer/", "src/{}/auth/", "src/{}/main.py", "src/{}/app.py", "tests/issuer/"),
     *("src/{}/database.py", "src/{}/schema.py", "src/{}/units.py", "migrations/env.py", ".venv/"),
     *("scripts/admin.py", "scripts/demo.py", "tests/conftest.py"),
+    *("src/{}/api_keys/", "scripts/keys.py", "tests/api_keys/"),
     *("tests/memory_tenant.py", "tests/auth/"),
 )
+FIXTURES = {
+    "log_in": 'in its place, auth=tenant.auth("…") sends a token with these scopes',
+    "add_user": "sub=… of tenant.auth names the user",
+}
 CLAIMS = "Annotated[Claims, Depends(auth0.require_auth())]"
 USERS = ("CurrentUser", "ActiveUser", "current_user", "User")
 
@@ -55,6 +60,8 @@ def _uses(path: str, source: bytes, access: Access) -> Iterator[Use]:
         if isinstance(node, ast.Call) and _name(node.func, names) == "RoleChecker":
             inside |= set(ast.walk(node))
             yield Use(path, node.lineno, ast.unparse(node), for_call(node, access))
+        elif isinstance(node, ast.arg) and path.startswith("tests/") and node.arg in FIXTURES:
+            yield Use(path, node.lineno, f"the fixture {node.arg}", FIXTURES[node.arg])
         elif node not in inside and (instead := _instead(_name(node, names), access)):
             yield Use(path, node.lineno, ast.unparse(node), instead)  # type: ignore[attr-defined]
 
