@@ -112,10 +112,16 @@ def test_where_it_looks(clean: Path, name: str, content: str, found: list[str]) 
     assert done.returncode == bool(found)
 
 
-def test_a_removed_file_with_changes_of_the_owner_is_found(clean: Path) -> None:
+@pytest.mark.parametrize("updated_since", [False, True])
+def test_a_removed_file_with_changes_of_the_owner_is_found(
+    clean: Path, updated_since: bool
+) -> None:
     """The template gives a file up: Copier deletes it even where its owner has changed it."""
     change_first_line(clean / REMOVED)
     commit(clean)
+    if updated_since:
+        update(clean, WORKING, license="MIT")
+        commit(clean)
     update(clean, NEXT)
     assert not (clean / REMOVED).exists()
     done = check(clean)

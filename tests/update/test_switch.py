@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from support import AUTOMATIC, EXAMPLE, ROOT, run
+from support import AUTOMATIC, EXAMPLE, ROOT, SELF_HOSTED, run
 from update.edits import EDITS
 from update.lifecycle import (
     Tree,
@@ -113,6 +113,25 @@ def test_a_project_with_every_edit_and_many_switches_is_green(
         behind_proxy=True,
     )
     assert [edit.name for edit in edits if edit.lost(folder)] == []
+    green(folder, mypy_cache)
+
+
+def test_a_project_becomes_its_own_issuer_as_the_page_says(
+    project: Callable[..., Path], mypy_cache: Path
+) -> None:
+    folder = project(WORKING)
+    update(folder, WORKING, database=True, **SELF_HOSTED)
+    page = (ROOT / "docs" / "self-hosted.md").read_text(encoding="utf-8")
+    part = page.partition("\nFor an existing project:")[2].partition("\n## ")[0]
+    *settings, excluded = [line[4:] for line in part.splitlines() if line.startswith("    ")]
+    with (folder / ".env").open("a", encoding="utf-8") as env:
+        env.writelines(f"{line}\n" for line in settings)
+    tests, loop = folder / "tests" / "test_routes.py", "    for found in schema"
+    text = tests.read_text(encoding="utf-8")
+    tests.write_text(text.replace(loop, f"    {excluded}\n{loop}"), encoding="utf-8")
+    done = run([sys.executable, "scripts/admin.py", "migrate"], folder, {"PYTHONPATH": "src"})
+    assert done.returncode == 0, done.stdout
+    assert (folder / "my_api.db").is_file()
     green(folder, mypy_cache)
 
 
