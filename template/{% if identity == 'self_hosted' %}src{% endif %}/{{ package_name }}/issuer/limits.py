@@ -28,6 +28,7 @@ MEMORY = 30 * 86_400  # how long failures of an account count, unless a login su
 MOST = 20_000  # counters of this process; it looks through all of them at each failure
 LONGEST = 60
 REDIS_PAUSE = 10.0
+Asks = Callable[[], Awaitable[bool]]
 log = logging.getLogger(__name__)
 
 
@@ -58,10 +59,12 @@ class Limits:
         return MemoryStorage()
 
     async def _ask(self, question: str, key: str, *more: int) -> Any:
-        """Call a method of the shared counters, or of this process's own."""
-        if self.shared and time.monotonic() > self.broken_until:
+        """Call a method of the shared counters, or of this process's until those count again."""
+        again = question == "incr" and time.monotonic() > self.broken_until
+        if self.shared and (again or not self.broken_until):
             try:
-                return await getattr(self.shared, question)(key, *more)
+                self.broken_until, found = 0.0, await getattr(self.shared, question)(key, *more)
+                return found
             except Exception as error:
                 if time.monotonic() > self.broken_until:  # of a crowd, one says so
                     log.warning("REDIS_URL fails; this process counts alone: %r", error)
@@ -86,9 +89,7 @@ class Limits:
     async def network_failed(self, purpose: str, network: str) -> None:
         await self._count(f"{purpose}|{network}", WINDOW)
 
-    async def check(
-        self, email: str, network: str, known_network: Callable[[], Awaitable[bool]]
-    ) -> None:
+    async def check(self, email: str, network: str, known_network: Asks) -> None:
         """Refuse an account or network that has to wait; `known_network` asks the database."""
         account, pair = keys(email, network)
         await self.check_network("login", network)
@@ -99,9 +100,8 @@ class Limits:
     async def attempt(self, email: str, network: str) -> None:
         """Count an attempt as a failure before it is judged, so that parallel ones count too."""
         account, pair = keys(email, network)
-        failures = await self._count(pair, WINDOW)
         await self._count(account, MEMORY)
-        if failures >= FREE:
+        if (failures := await self._count(pair, WINDOW)) >= FREE:
             await self._count(f"{pair}|wait", min(2 ** (failures - FREE), LONGEST))
 
     async def succeeded(self, email: str, network: str) -> None:
