@@ -76,6 +76,26 @@ def test_a_conflict_is_found_by_the_check_pytest_and_pre_commit(clean: Path, sty
     assert hooks[0]["entry"] in [step.get("run") for step in steps["steps"]]
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("# Written", "---\n# Written"),
+        ("# Written", "\ufeff# Written"),
+        ("package_name: my_api", 'package_name: "my_api"'),
+        ("package_name: my_api", "package_name: 'my_api'"),
+    ],
+)
+def test_answers_that_a_formatter_rewrote_are_answers(clean: Path, old: str, new: str) -> None:
+    answers = clean / ".copier-answers.yml"
+    text = answers.read_text(encoding="utf-8")
+    assert old in text
+    answers.write_text(text.replace(old, new), encoding="utf-8")
+    commit(clean)
+    assert check(clean).stdout == ""
+    (clean / "src/my_api/auth").rename(clean / "src/my_api/door")
+    assert "src/my_api/auth" in check(clean).stdout
+
+
 def test_a_settled_conflict_is_not_found_any_more(clean: Path) -> None:
     change_first_line(clean / CONFTEST)
     commit(clean)
@@ -101,6 +121,8 @@ def test_a_settled_conflict_is_not_found_any_more(clean: Path) -> None:
         ("notes.md", f"Settle a conflict:\n\n```diff\n{MARKED}```\n\n~~~\n{MARKED}~~~\n", []),
         ("notes.md", f"```\nfenced\n```\n{MARKED}", ["conflict", "notes.md:4", "notes.md:8"]),
         ("picture.png", "\0<<<<<<", []),
+        ("na\udcefve.txt", MARKED, ["conflict", r"na\udcefve.txt:1", r"na\udcefve.txt:5"]),
+        ("na\udcefve.txt", "in Latin-1\n", []),
     ],
 )
 def test_where_it_looks(clean: Path, name: str, content: str, found: list[str]) -> None:
