@@ -296,10 +296,11 @@ def test_an_email_under_another_id_stops_the_run(mover: Mover) -> None:
 def test_an_email_that_is_taken_during_the_upload(mover: Mover) -> None:
     """Nobody gets a role, and the refused user is listed with the reason."""
     mover.use()
-    mover.tenant.refuses["admin@example.com"] = "The user already exists"
+    mover.tenant.refuses["admin@example.com"] = "The user already\x1b[8m exists"
     done = mover.machine.run(*mover.upload)
     assert done.code == 1, done
     done.says("1 users were not imported", "admin@example.com: The user already exists", "next:")
+    assert "\x1b" not in done.said, "what hides or moves text in a terminal"
     assert not any(role["users"] for role in mover.tenant.roles.values())
     mover.tenant.refuses.clear()
     assert mover.machine.run(*mover.upload).code == 0

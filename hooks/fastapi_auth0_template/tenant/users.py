@@ -7,6 +7,7 @@ from typing import Any
 
 from ..model import Json
 from ..problems import Problem, RateLimited
+from ..text import printable
 from .management import ManagementTenant
 
 BATCH = 50  # users or permissions in one request
@@ -145,7 +146,7 @@ def reasons(error: Json) -> str:
     """Return one line, without a hash, for a user whom a job did not import."""
     user = error.get("user") or {}
     texts = [str(each.get("message") or each.get("code")) for each in error.get("errors") or [{}]]
-    return f"{user.get('email') or user.get('user_id')}: {', '.join(texts)}"
+    return printable(f"{user.get('email') or user.get('user_id')}: {', '.join(texts)}")
 
 
 def wait_for_job(tenant: UserTenant, key: str, seconds: float) -> list[str]:
@@ -160,7 +161,7 @@ def wait_for_job(tenant: UserTenant, key: str, seconds: float) -> list[str]:
         pause = min(pause * 2, 5.0)
     lines = [reasons(error) for error in tenant.job_errors(key)]
     if not lines and job.get("status") != "completed":
-        lines = [f"job {key}: {job.get('status_details') or job.get('status')}"]
+        lines = [printable(f"job {key}: {job.get('status_details') or job.get('status')}")]
     return lines
 
 
