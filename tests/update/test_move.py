@@ -4,8 +4,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from support import SELF_HOSTED, run
-from update.lifecycle import commit, green, update
+from support import SELF_HOSTED, git, run
+from update.lifecycle import check, commit, green, update
 from update.releases import WORKING
 
 TABLE = '''"""Notes of users; a row belongs to the `sub` of a token."""
@@ -95,6 +95,7 @@ def test_only_a_moderator_deletes(app: FastAPI, client: TestClient, tenant: Tena
     moderator = tenant.auth("read:messages", "write:messages", sub=SUB)
     assert client.delete("/api/notes", auth=moderator).status_code == 200
 '''
+ROLES = "src/my_api/issuer/roles.py"
 OPTIONS = {"PYTHONPATH": "src", "UV_PROJECT_ENVIRONMENT": sys.prefix}
 
 
@@ -133,6 +134,8 @@ def test_a_project_with_a_table_and_roles_moves_to_auth0(
     add_notes(folder)
     logs_in = folder / "tests" / "test_log_in.py"
     logs_in.write_text("def test_log_in(log_in): ...\n")
+    with (folder / ROLES).open("a") as roles:
+        roles.write("# Ours.\n")
     commit(folder)
     routes = folder / "src" / "my_api" / "routes" / "notes.py"
 
@@ -161,6 +164,8 @@ def test_a_project_with_a_table_and_roles_moves_to_auth0(
 
     before = {path.name for path in (folder / "migrations" / "versions").iterdir()}
     update(folder, WORKING, identity="auth0", auth0_setup="automatic")
+    assert check(folder).stdout.splitlines()[1:] == [f"  {ROLES}"]
+    git(folder, "rm", "--quiet", ROLES)
     package = folder / "src" / "my_api"
     left = [path for path in (package / "issuer").rglob("*") if path.is_file()]
     assert [path for path in left if path.suffix != ".pyc"] == []
