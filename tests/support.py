@@ -49,7 +49,7 @@ JINJA = SandboxedEnvironment(  # as Copier makes it
 
 def refusal(name: str, value: object, rules: int = QUESTIONS["rules"]["default"]) -> str:
     """What the validator of a question answers to a value: nothing if it is good."""
-    answers = {"rules": rules, name: value}
+    answers = {"rules": rules, "identity": "auth0", name: value}
     for computed in ("port", "reserved_names"):
         answers[computed] = JINJA.from_string(QUESTIONS[computed]["default"]).render(answers)
     return JINJA.from_string(QUESTIONS[name]["validator"]).render(answers).strip()

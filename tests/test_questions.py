@@ -12,7 +12,18 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from support import AUTOMATIC, EXAMPLE, QUESTIONS, ROOT, SELF_HOSTED, python, refusal, render, run
+from support import (
+    AUTOMATIC,
+    EXAMPLE,
+    JINJA,
+    QUESTIONS,
+    ROOT,
+    SELF_HOSTED,
+    python,
+    refusal,
+    render,
+    run,
+)
 
 GOOD: dict[str, list[Any]] = {
     "project_name": [
@@ -234,6 +245,20 @@ def test_a_self_hosted_issuer_leaves_no_choice(plain_template: Path, tmp_path: P
                 defaults=True,
                 quiet=True,
             )
+
+
+def test_the_paths_of_users_belong_to_the_issuer(plain_template: Path, tmp_path: Path) -> None:
+    """An answer that is refused at an update is dropped, hence the rule of `identity`."""
+    users = {"resource": "users"}
+    with pytest.raises(ValueError, match="use another resource than users"):
+        render(plain_template, tmp_path / "refused", SELF_HOSTED | users)
+    project = render(plain_template, tmp_path / "project", users)
+    with pytest.raises(ValueError, match="use another resource than users"):
+        copier.run_recopy(project, SELF_HOSTED, defaults=True, quiet=True, overwrite=True)
+    validator = JINJA.from_string(QUESTIONS["resource"]["validator"])
+    asked = {"rules": 3, "reserved_names": "", "resource": "users"}
+    assert "choose another noun" in validator.render(asked | {"identity": "self_hosted"})
+    assert not validator.render(asked | {"identity": "auth0"}).strip()
 
 
 def test_automatic_needs_no_domain(plain_template: Path, tmp_path: Path) -> None:
