@@ -64,14 +64,14 @@ class Issuer:
         """Add the routes and the database."""
         from . import admin_routes, link_routes, me_routes, token_routes  # they import this
         from .current import declare_roles
-        from .routing import strict_transport
+        from .routing import StrictTransport
 
         app.state.issuer = self
         self.database.install(app)
         declare_roles(app)
         for module in (token_routes, link_routes, me_routes, admin_routes):
             app.include_router(module.router)
-        around(app, strict_transport)
+        around(app, StrictTransport)
 
     def around(self, inner: Lifespan) -> Lifespan:
         """Wrap a lifespan; close threads and connections after it."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Coroutine
 from ipaddress import ip_address
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from fastapi import BackgroundTasks, Depends, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
@@ -19,7 +19,6 @@ from .answers import OAuthError
 from .app import Issuer
 from .limits import Limits, network_of
 
-T = TypeVar("T")
 Responses = dict[int | str, dict[str, Any]]  # for OpenAPI
 TOLD = ("type", "loc", "msg")  # of a validation error: not the input
 HSTS = (b"strict-transport-security", b"max-age=31536000")
@@ -84,10 +83,13 @@ class IssuerRoute(APIRoute):
         return answer
 
 
-def strict_transport(app: ASGIApp) -> ASGIApp:
+class StrictTransport:
     """Middleware that adds HSTS to production's answers, also to those of no route (RFC 6797)."""
 
-    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_header(message: Message) -> None:
             if message["type"] == "http.response.start":
                 connection = HTTPConnection(scope)
@@ -95,9 +97,7 @@ def strict_transport(app: ASGIApp) -> ASGIApp:
                     message["headers"] = [*message["headers"], HSTS]
             await send(message)
 
-        await app(scope, receive, send_with_header)
-
-    return call
+        await self.app(scope, receive, send_with_header)
 
 
 LATER = {"description": "Not now: Retry-After says when"}
