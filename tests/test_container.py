@@ -99,12 +99,20 @@ def debian() -> Path:
     return kept
 
 
+def lock(project: Path) -> None:
+    """Lock as of the day that the tests do, which a build has to find in the project."""
+    settings = project / "pyproject.toml"
+    text = settings.read_text(encoding="utf-8")
+    settings.write_text(text.replace("7 days", os.environ["UV_EXCLUDE_NEWER"]), encoding="utf-8")
+    assert run([uv(), "lock", "--quiet"], project).returncode == 0
+
+
 @pytest.fixture(scope="module")
 def project(plain_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project that is ready to be built, with what must not get into its image."""
     folder = tmp_path_factory.mktemp("container") / "project"
     project = render(plain_template, folder, {"container": True})
-    assert run([uv(), "lock", "--quiet"], project).returncode == 0
+    lock(project)
     (project / ".env").write_text("SECRET=in-no-image\n")
     (project / "src" / "my_api" / "__pycache__").mkdir()
     (project / "src" / "my_api" / "__pycache__" / "stale.pyc").touch()
@@ -115,7 +123,7 @@ def project(plain_template: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 def self_hosted(plain_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with a database and users of its own."""
     project = render(plain_template, tmp_path_factory.mktemp("own") / "project", SELF_HOSTED)
-    assert run([uv(), "lock", "--quiet"], project).returncode == 0
+    lock(project)
     return project
 
 
