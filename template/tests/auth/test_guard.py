@@ -366,7 +366,7 @@ def test_what_is_remembered_is_bounded_in_bytes(probe: Probe, tenant: Tenant) ->
         auth = tenant.auth(jti=str(number), extra="x" * 9_000)
         assert client.get("/any", auth=auth).status_code == 200
     remembered = client.app.state.guard.remembered  # type: ignore[attr-defined]
-    assert sum(size for _, size in remembered.limits.values()) <= 10 * 2_048
+    assert sum(remembered.lengths.values()) <= 10 * 2_048
     assert remembered.claims
 
 
