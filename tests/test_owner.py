@@ -1,5 +1,6 @@
 """What owners add and where they run it: a project's tests go on, or say what to do."""
 
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -34,6 +35,14 @@ from memory_tenant import Tenant
 def test_a_claim(tenant: Tenant) -> None:
     assert tenant.auth(**{"https://example.com/roles": ["admin"]})
     assert tenant.token(**{"https://example.com/roles": ["admin"]})
+"""
+NEW_ROLES = """
+import json
+from my_api.issuer import allow_admin, allow_moderator, roles
+
+scopes = {str(role): sorted(roles.scopes_of(role)) for role in [*roles.Role, "gone"]}
+both = {"allow_moderator": allow_moderator, "allow_admin": allow_admin}
+print(json.dumps({"scopes": scopes, **{n: sorted(one.allowed_roles) for n, one in both.items()}}))
 """
 PLUGIN = """
 import warnings
@@ -247,3 +256,16 @@ def test_a_self_hosted_project_is_green_with_roles_scopes_routes_and_settings_of
     add(project, "tests/test_routes.py", tests[:first] + tests[last:])
     code, said = outcome(project, *FAST)
     assert code == 0, said
+
+
+def test_the_roles_that_a_new_project_has(plain_template: Path, tmp_path: Path) -> None:
+    """The project's own tests know none of them by name: its owner may change them."""
+    project = render(plain_template, tmp_path / "project", SELF_HOSTED)
+    done = run([sys.executable, "-W", "ignore", "-c", NEW_ROLES], project, {"PYTHONPATH": "src"})
+    assert done.returncode == 0, done.stdout
+    read, write = "read:messages", "write:messages"
+    assert json.loads(done.stdout) == {
+        "scopes": {"user": [read], "moderator": [read, write], "admin": [read, write], "gone": []},
+        "allow_moderator": ["admin", "moderator"],
+        "allow_admin": ["admin"],
+    }
