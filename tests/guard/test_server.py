@@ -103,7 +103,7 @@ with TestClient(create_app(settings, fetch=tenant.fetch)) as client:
 
 
 def test_a_garbage_collection_looks_at_little(project: SimpleNamespace) -> None:
-    """It stops all requests: 70 000 objects take 50 ms, and 10 000 tokens are remembered."""
+    """It stops all requests: 70 000 objects take 50 ms, and 2 000 tokens are remembered."""
     command = [sys.executable, "-W", "ignore", "-c", APPLICATION]
     done = subprocess.run(command, cwd=project.folder, capture_output=True, text=True)
     at_first, then = map(int, done.stdout.split())
