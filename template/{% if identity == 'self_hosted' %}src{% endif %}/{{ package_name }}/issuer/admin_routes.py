@@ -12,7 +12,7 @@ from .roles import DEFAULT, Role
 from .routing import SHARED, Incoming, Responses, Visit, checked_email
 from .users import User
 
-router = APIRouter(prefix="/api/users", tags=["users"], **SHARED | {"responses": {}})
+router = APIRouter(prefix="/api/users", tags=["users"], **SHARED)
 UNKNOWN: Responses = {404: {"description": "There is no such user"}}
 CONFLICT: Responses = {409: {"description": "Taken, or the last active administrator"}}
 

@@ -60,10 +60,11 @@ class Limits:
 
     async def _ask(self, question: str, key: str, *more: int) -> Any:
         """Call a method of the shared counters, or of this process's until those count again."""
-        again = question == "incr" and time.monotonic() > self.broken_until
-        if self.shared and (again or not self.broken_until):
+        retry = question == "incr" and 0 < self.broken_until < time.monotonic()
+        if self.shared and (retry or not self.broken_until):
             try:
-                self.broken_until, found = 0.0, await getattr(self.shared, question)(key, *more)
+                found = await getattr(self.shared, question)(key, *more)
+                self.broken_until = 0.0 if retry else self.broken_until
                 return found
             except Exception as error:
                 if time.monotonic() > self.broken_until:  # of a crowd, one says so

@@ -9,9 +9,9 @@ from fastapi import APIRouter, HTTPException, Response
 from sqlalchemy import Connection
 
 from . import links, users
-from .routing import SHARED, Incoming, Responses, Visit, checked_email, new_hash, refused_value
+from .routing import LIMITED, Incoming, Responses, Visit, checked_email, new_hash, refused_value
 
-router = APIRouter(tags=["public"], **SHARED)
+router = APIRouter(tags=["public"], **LIMITED)
 OFF: Responses = {404: {"description": "Turned off by the settings"}}
 SPENT = "The link is not good any more: ask for another one"
 BAD: Responses = {400: {"description": SPENT}}

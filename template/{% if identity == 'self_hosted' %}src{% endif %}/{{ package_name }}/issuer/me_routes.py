@@ -12,10 +12,10 @@ from . import links, sessions, users
 from .answers import limited
 from .current import CurrentUser, Token, session_id
 from .models import sessions as table
-from .routing import SHARED, Incoming, Responses, Visit, checked_email, refused_value
+from .routing import LIMITED, Incoming, Responses, Visit, checked_email, refused_value
 from .users import User
 
-router = APIRouter(tags=["account"], **SHARED)
+router = APIRouter(tags=["account"], **LIMITED)
 ME = "/api/users/me"
 WRONG = "The current password is wrong"
 REFUSED: Responses = {400: {"description": WRONG}}

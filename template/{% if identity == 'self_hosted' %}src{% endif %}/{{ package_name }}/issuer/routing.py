@@ -104,8 +104,8 @@ LATER = {"description": "Not now: Retry-After says when"}
 SHARED: dict[str, Any] = {  # by the routers of the issuer
     "route_class": IssuerRoute,
     "max_body_size": 16_384,  # counted while it is read
-    "responses": {429: LATER, 503: LATER},
 }
+LIMITED = SHARED | {"responses": {429: LATER, 503: LATER}}
 
 
 def in_production(connection: HTTPConnection) -> bool:

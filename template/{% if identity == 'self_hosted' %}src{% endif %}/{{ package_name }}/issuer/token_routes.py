@@ -8,10 +8,10 @@ from fastapi import APIRouter, Depends, Request, Response
 from . import sessions, users
 from .answers import OAuthError, Tokens, unauthorized
 from .roles import scopes_of
-from .routing import SHARED, Incoming, Responses, Visit
+from .routing import LIMITED, Incoming, Responses, Visit
 from .sessions import Granted, Verified
 
-router = APIRouter(tags=["public"], **SHARED)
+router = APIRouter(tags=["public"], **LIMITED)
 FORM = "application/x-www-form-urlencoded"
 WRONG = "Incorrect e-mail or password"
 BAD = "The refresh token is not good"
