@@ -5,7 +5,7 @@ import json
 import logging
 import logging.config
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -192,6 +192,24 @@ def test_a_router_that_is_included_twice_is_guarded_as_it_is_included(
     assert client.post("/writers/nested/item/1", json={}).status_code == 401
     assert client.post("/writers/nested/item/1", json={}, auth=tenant.auth()).status_code == 403
     assert refusals(caplog)[-1]["route"] == "POST /writers/nested/item/{number}"
+
+
+def test_a_route_may_return_its_claims(
+    probe: Probe, tenant: Tenant, require_auth: Callable[..., Any]
+) -> None:
+    client: Any = probe()
+
+    async def show(claims: Annotated[Any, Depends(require_auth())]) -> Any:
+        with pytest.raises(AttributeError):
+            claims.scopes |= {WRITE}  # requests share them
+        return claims
+
+    kinds: list[Any] = [None, dict[str, Any], Mapping[str, Any]]
+    for number, kind in enumerate(kinds):
+        client.app.get(f"/claims/{number}", response_model=kind)(show)
+        shown = client.get(f"/claims/{number}", auth=tenant.auth(READ, sub="auth0|ada")).json()
+        told = [shown.get(name) for name in ("iss", "sub", "scope")]
+        assert told == [tenant.issuer, "auth0|ada", READ]
 
 
 def test_a_mounted_application_is_guarded_alike(

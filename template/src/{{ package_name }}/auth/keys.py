@@ -135,8 +135,7 @@ ISSUERS: WeakSet[Issuer] = WeakSet()
 
 def oldest(_: CallbackOptions) -> Iterator[Observation]:
     """Observe the age of the oldest keys; nothing until some were fetched."""
-    ages = [issuer.age() for issuer in ISSUERS if issuer.fetched > NEVER]
-    if ages:
+    if ages := [issuer.age() for issuer in ISSUERS if issuer.fetched > NEVER]:
         yield Observation(max(ages))
 
 
@@ -174,10 +173,8 @@ class Keys(CacheAdapter):  # type: ignore[misc]
         return document
 
     def get(self, key: str) -> Json | None:
-        for issuer in self.issuers.values():
-            if key in issuer.documents:
-                return issuer.documents[key]
-        return None
+        found = (each.documents[key] for each in self.issuers.values() if key in each.documents)
+        return next(found, None)
 
     async def fetch(self, url: str) -> Json:
         return self.get(url) or {}

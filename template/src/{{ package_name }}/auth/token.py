@@ -12,7 +12,6 @@ import json
 import re
 from base64 import urlsafe_b64decode
 from collections.abc import Container, Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
@@ -31,17 +30,16 @@ Json = dict[str, Any]
 shared_set = lru_cache(maxsize=256)(frozenset[str])  # one for all tokens with the same grants
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class Claims(Mapping[str, Any]):
     """The claims of a verified token: `claims["sub"]`, `claims.get("org_id")`.
 
-    `scopes` is what the token allows, whichever claim says so. The other attributes are claims that
-    every token has, with their types. All requests with a token share them, so they are read-only.
+    Read-only, because requests share it; no dataclass, whose fields FastAPI would send instead.
     """
 
-    __slots__ = ("_raw", "scopes")
-    _raw: Json
-    scopes: frozenset[str]
+    __slots__ = ("_raw", "_scopes")
+
+    def __init__(self, raw: Json, scopes: frozenset[str]) -> None:
+        self._raw, self._scopes = raw, scopes
 
     def __getitem__(self, name: str) -> Any:
         return self._raw[name]
@@ -56,6 +54,11 @@ class Claims(Mapping[str, Any]):
     def raw(self) -> Mapping[str, Any]:
         """All claims, in a view: what requests share cannot be changed by it either."""
         return MappingProxyType(self._raw)
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """What the token allows, whichever claim says so."""
+        return self._scopes
 
     @property
     def sub(self) -> str:
