@@ -71,7 +71,8 @@ class Issuer:
         declare_roles(app)
         for module in (token_routes, link_routes, me_routes, admin_routes):
             app.include_router(module.router)
-        around(app, StrictTransport)
+        if self.settings.environment == "production":
+            around(app, StrictTransport)
 
     def around(self, inner: Lifespan) -> Lifespan:
         """Wrap a lifespan; close threads and connections after it."""

@@ -70,7 +70,9 @@ class IssuerRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def answer(request: Request) -> Response:
-            if self.path.startswith("/auth/") and in_production(request) and in_clear(request):
+            issuer: Issuer = request.app.state.issuer
+            production = issuer.settings.environment == "production"
+            if production and self.path.startswith("/auth/") and in_clear(request):
                 return JSONResponse({"detail": "Use https"}, 403)
             try:
                 return await handle(request)
@@ -84,17 +86,15 @@ class IssuerRoute(APIRoute):
 
 
 class StrictTransport:
-    """Middleware that adds HSTS to production's answers, also to those of no route (RFC 6797)."""
+    """Middleware that adds HSTS to answers over TLS, also to those of no route (RFC 6797)."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_header(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                connection = HTTPConnection(scope)
-                if in_production(connection) and not in_clear(connection):
-                    message["headers"] = [*message["headers"], HSTS]
+            if message["type"] == "http.response.start" and not in_clear(HTTPConnection(scope)):
+                message["headers"] = [*message["headers"], HSTS]
             await send(message)
 
         await self.app(scope, receive, send_with_header)
@@ -106,11 +106,6 @@ SHARED: dict[str, Any] = {  # by the routers of the issuer
     "max_body_size": 16_384,  # counted while it is read
 }
 LIMITED = SHARED | {"responses": {429: LATER, 503: LATER}}
-
-
-def in_production(connection: HTTPConnection) -> bool:
-    issuer: Issuer = connection.app.state.issuer
-    return issuer.settings.environment == "production"
 
 
 def in_clear(connection: HTTPConnection) -> bool:
