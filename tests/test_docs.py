@@ -1,11 +1,14 @@
 """The pages: links lead somewhere, names exist, claims have a test."""
 
+import json
 import re
+import shlex
+import sys
 from pathlib import Path
 
 import pytest
 
-from support import QUESTIONS, ROOT, git
+from support import QUESTIONS, ROOT, SELF_HOSTED, git, render, run
 
 DOCS = ROOT / "docs"
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.glob("*.md")), ROOT / "benchmarks/README.md"]
@@ -88,3 +91,57 @@ def test_the_twenty_questions_name_checks_that_exist() -> None:
 def test_each_question_is_answered_by_a_check_or_a_page() -> None:
     for answer in text(DOCS / "questions.md").split("\n## ")[1:]:
         assert "Doctor: `" in answer or "Page: [" in answer or "uv run " in answer, answer
+
+
+TOOL = r"fastapi-auth0-template(?= (?:setup|doctor|token|move-))"
+NAMES = rf"(scripts/(?:admin|keys|tenant)\.py|{{COMMAND}}|{TOOL}) "
+TICKED = re.compile("`(?:uv run )?" + NAMES + r"((?! )[^`\n]*)`")
+LAST = re.compile(NAMES + r"((?! )[^`\"\n]*)\"")  # in a message
+LINE = re.compile(  # of code, up to a comment or a pipe
+    "^ {4}[^`\n]*?" + NAMES + r"([^`\n|#)]*)(?<! )\)?(?: *[|#][^`\n]*)?$", re.MULTILINE
+)
+PARSED = """
+import importlib, json, sys
+import typer
+sys.path[:0] = ["scripts", "src"]
+app = getattr(importlib.import_module(sys.argv[1]), sys.argv[2])
+app = typer.main.get_command(app) if isinstance(app, typer.Typer) else app
+for words in json.loads(sys.argv[3]):
+    command, rest = app, words[:]
+    try:
+        while hasattr(command, "commands") and rest and rest != ["--help"]:
+            command = command.commands[rest.pop(0)]
+        if not hasattr(command, "commands") and rest != ["--help"]:
+            command.make_context("", rest)
+    except Exception as fault:
+        print(*words, "-", repr(fault))
+"""
+
+
+def test_each_command_that_is_shown_can_be_typed(plain_template: Path, tmp_path: Path) -> None:
+    """With the arguments that it needs, and with options that exist."""
+    auth0 = render(plain_template, tmp_path / "auth0", {"api_keys": True, "database": True})
+    hosted = render(plain_template, tmp_path / "hosted", SELF_HOSTED | {"api_keys": True})
+    texts = [*PAGES, ROOT / "copier.yml", *(ROOT / "hooks").rglob("*.py")]
+    texts += [path for top in (auth0, hosted) for path in top.rglob("*") if path.is_file()]
+    shown = {
+        (match[1], match[2].strip())
+        for path in texts
+        for pattern in (TICKED, LAST if path.suffix == ".py" else LINE)
+        for match in pattern.finditer(text(path))
+    }
+    tool = ("{COMMAND}", "fastapi-auth0-template", "scripts/tenant.py")
+    for names, folder, module, name, floor in (
+        (tool, ROOT / "hooks", "fastapi_auth0_template.app", "cli", 15),
+        (("scripts/keys.py",), auth0, "keys", "app", 4),
+        (("scripts/admin.py",), hosted, "admin", "app", 10),
+    ):
+        words = [
+            shlex.split(line)
+            for script, line in sorted(shown)
+            if script in names and not re.search(r"[{…]|[.]{3}| \|", line)
+        ]
+        assert len(words) >= floor, words
+        command = [sys.executable, "-W", "ignore", "-c", PARSED, module, name, json.dumps(words)]
+        done = run(command, folder)
+        assert (done.returncode, done.stdout) == (0, "")

@@ -13,7 +13,7 @@ from .keys import KeyRing
 from .models import metadata
 
 HISTORY = History("issuer", metadata, "admin")
-NO_KEY = "there is no signing key: uv run scripts/admin.py init"
+NO_KEY = "there is no signing key: uv run scripts/admin.py init EMAIL"
 WRONG = "no key in the database opens with it; keys rewrap needs old and new, with a comma"
 
 
