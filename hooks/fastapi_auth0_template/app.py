@@ -88,7 +88,8 @@ def _wrong_usage(argv: Sequence[str], message: str, context: typer.Context | Non
     if "--json" in argv and context and "json" in {each.name for each in context.command.params}:
         options = Options(argv[0], Path(), json=True)
         report = Report(problem=Usage(message, " ".join(usage.split())))
-        Console(options, report).as_json(options.command, USAGE)
+        with suppress(OSError):
+            Console(options, report).as_json(options.command, USAGE)
     return USAGE
 
 
@@ -108,7 +109,10 @@ def _bounded(options: Options, *, catch_signals: bool) -> int:
     except Exception as error:
         code = _failed(options, console, _unexpected(error))
     if options.json:
-        console.as_json(options.command, code)
+        try:
+            console.as_json(options.command, code)
+        except OSError as error:
+            return _failed(options, console, _unexpected(error))
     return code
 
 
@@ -160,6 +164,7 @@ def _open_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
+    sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
@@ -174,7 +179,7 @@ def _catch_signals(options: Options, console: Console) -> None:
     def stop(*_: object) -> None:
         process.stop()
         console.restore_terminal()
-        with suppress(RuntimeError):  # if it interrupted another print
+        with suppress(RuntimeError, OSError):  # it interrupted another print; the reader left
             code = _failed(options, console, _interrupted(options, console))
             if options.json:
                 console.as_json(options.command, code)

@@ -145,8 +145,7 @@ class Console:
     def as_json(self, command: str, code: int) -> None:
         """Print the JSON object of --json."""
         value: Any = redacted_json(self.report.as_json(command, code))
-        with suppress(OSError):
-            print(json.dumps(value, indent=2), flush=True)
+        print(json.dumps(value, indent=2), flush=True)
 
     # ------------------------------------------------------------------------- to be answered
 

@@ -27,7 +27,9 @@ def protect(*values: str | None) -> None:
     for value in values:
         bare = (value or "").strip()
         if len(bare) >= SHORTEST:
-            _secrets.update({bare, quote(bare), quote_plus(bare), json.dumps(bare)[1:-1]})
+            # A setting that is not UTF-8 is read with surrogates, which `quote` takes only so.
+            quoted = {each(bare, errors="surrogatepass") for each in (quote, quote_plus)}
+            _secrets.update({bare, json.dumps(bare)[1:-1]} | quoted)
 
 
 def protect_settings(settings: Mapping[str, str]) -> None:

@@ -138,6 +138,31 @@ def test_an_env_that_cannot_be_merged_is_one_finding_of_many(machine: Machine, f
     assert found["keys"]["status"] == "ok"
 
 
+@pytest.mark.parametrize(
+    ("script", "says"),
+    [
+        ("exec sleep 60", "no answer from the auth0 command line"),
+        ("kill -SEGV $$", "exit code -11"),
+        ("echo 'Please update!'", "it printed no JSON"),
+    ],
+)
+def test_an_executable_that_does_not_run(machine: Machine, script: str, says: str) -> None:
+    machine.use("api")
+    assert machine.setup().code == 0
+    (machine.programs / "auth0").write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    (machine.programs / "auth0").chmod(0o755)
+    code, found = checks(machine, "--timeout", "2")
+    assert (code, found["cli"]["status"]) == (1, "warning")
+    assert says in found["cli"]["found"]
+
+
+def test_a_development_build_of_the_executable_is_good(machine: Machine) -> None:
+    machine.use("cli")
+    machine.install(version="")
+    assert machine.setup().code == 0
+    assert checks(machine)[1]["cli"]["status"] == "ok"
+
+
 def test_without_access_the_way_to_it_is_told(machine: Machine) -> None:
     machine.use("cli")
     assert machine.setup().code == 0

@@ -1,6 +1,7 @@
 """No secret is printed, whoever says it: a library, the executable, the tenant."""
 
 import json
+import os
 
 import pytest
 
@@ -87,6 +88,20 @@ def test_a_known_secret_is_hidden_in_every_spelling() -> None:
 def test_settings_are_secret_by_their_names() -> None:
     text.protect_settings({"MAIL_PASSWORD": "hunter2hunter2", "AUTH0_TOKEN_DIALECT": "at_profile"})
     assert text.redacted("hunter2hunter2 at_profile") == "(hidden) at_profile"
+
+
+@pytest.mark.parametrize("place", ["environment", ".env"])
+def test_a_secret_that_is_not_utf_8(machine: Machine, place: str) -> None:
+    machine.use("cli")
+    environment = {}
+    if place == ".env":
+        machine.env_file.write_bytes(b"MAIL_PASSWORD=p\xe4ss-of-mine\n")
+    else:
+        environment = {"MAIL_PASSWORD": os.fsdecode(b"p\xe4ss-of-mine")}
+    done = machine.run("setup", "--yes", **environment)
+    done.says()
+    assert done.code == 0, done
+    assert "-of-mine" not in done.said
 
 
 def test_a_wrong_command_line_quotes_no_token(machine: Machine) -> None:

@@ -1,6 +1,7 @@
 """What a terminal of 80 columns shows, and who is not asked although there is a terminal."""
 
 import base64
+import json
 import os
 import re
 import shlex
@@ -112,6 +113,38 @@ def test_nobody_reads_the_output(machine: Machine) -> None:
     assert "the output cannot be written: Broken pipe" in " ".join(done.stderr.split())
     assert not re.search("Traceback|defect|ignored", done.stderr)
     assert done.stderr.splitlines()[-1] == "1"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_json_that_cannot_be_written_is_a_failure(machine: Machine) -> None:
+    machine.use("api")
+    assert machine.setup().code == 0
+    for command, code in ("doctor", 2), ("setup", 1):
+        line = f"{shlex.join(machine.argv(command, '--json'))} > /dev/full"
+        done = subprocess.run(["sh", "-c", line], env=machine.env(), capture_output=True, text=True)
+        assert done.returncode == code, done
+        assert "the output cannot be written: No space left" in " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize("locale", ["C.UTF-8", "C"])
+def test_a_token_of_any_bytes(machine: Machine, locale: str) -> None:
+    machine.use("api")
+    assert machine.setup().code == 0
+    done = subprocess.run(
+        machine.argv("doctor", "--json", "--token", "-"),
+        env=machine.env() | {"LC_ALL": locale},
+        input=bytes(range(256)),
+        capture_output=True,
+    )
+    failed = [e["id"] for e in json.loads(done.stdout)["checks"] if e["status"] == "failure"]
+    assert (done.returncode, failed) == (2, ["token-form"])
+
+
+def test_warnings_of_python_do_not_reach_the_terminal(machine: Machine) -> None:
+    machine.use("cli")
+    done = machine.run("setup", "--yes", PYTHONWARNINGS="error")
+    done.says()
+    assert done.code == 0, done
 
 
 def spawn(machine: Machine, *arguments: str, columns: int = 80) -> "pexpect.spawn[str]":

@@ -129,8 +129,12 @@ def tenants(patience: Patience) -> list[str]:
 
 def version(patience: Patience) -> tuple[int, ...] | None:
     """Return the version, or None if the executable does not say (a development build)."""
-    output = run(["--version"], patience.at_most(20))
-    match = re.match(r"auth0 version v?(\d+)\.(\d+)\.(\d+)", output.stdout.strip())
+    patience = patience.at_most(20)
+    output = run(["--version"], patience)
+    said = output.stdout.strip()
+    if not said.startswith("auth0 version"):
+        result(output, patience, "")  # says why
+    match = re.match(r"auth0 version v?(\d+)\.(\d+)\.(\d+)", said)
     return tuple(int(number) for number in match.groups()) if match else None
 
 

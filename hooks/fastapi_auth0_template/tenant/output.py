@@ -85,7 +85,8 @@ def _classified(output: Output, domain: str) -> Problem:
             return _by_pattern(code, text, match, domain)
     if "something went wrong" in output.stdout.lower():
         return BadAnswer("the auth0 command line crashed", AGAIN)
-    words = printable(text) or "without a word"
+    silence = "it printed no JSON" if output.code == 0 else f"exit code {output.code}"
+    words = printable(text) or silence
     return BadAnswer(f"the auth0 command line failed: {words}", AGAIN)
 
 

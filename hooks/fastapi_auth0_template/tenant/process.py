@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -220,8 +220,8 @@ class _Reader:
         self._thread.start()
 
     def _collect(self) -> None:
-        with suppress(OSError, ValueError):
-            while self._pipe and (chunk := os.read(self._pipe.fileno(), 65536)):
+        with suppress(OSError, ValueError), self._pipe or nullcontext() as pipe:
+            while pipe and (chunk := os.read(pipe.fileno(), 65536)):
                 self._chunks.append(chunk)
 
     def text(self, wait: float = 0) -> str:
