@@ -63,12 +63,12 @@ class Issuer:
     def install(self, app: FastAPI) -> None:
         """Add the routes and the database."""
         from . import admin_routes, link_routes, me_routes, token_routes  # they import this
-        from .current import declare_roles
+        from .current import declare_users
         from .routing import StrictTransport
 
         app.state.issuer = self
         self.database.install(app)
-        declare_roles(app)
+        declare_users(app)
         for module in (token_routes, link_routes, me_routes, admin_routes):
             app.include_router(module.router)
         if self.settings.environment == "production":

@@ -10,12 +10,11 @@ from uuid import UUID
 
 from fastapi import Depends, FastAPI, HTTPException
 from fastapi.dependencies.models import Dependant
-from fastapi.routing import iter_route_contexts
 from sqlalchemy import bindparam
 from starlette.requests import HTTPConnection
 
 from ..auth import Claims, Refused, auth0
-from ..auth.openapi import refusal
+from ..auth.openapi import guarded, refusal
 from .app import Issuer
 from .models import sessions, users
 from .roles import ADMINISTRATOR, Role
@@ -30,7 +29,7 @@ SIGNED_IN = (
 Token = Annotated[Claims, Depends(auth0.require_auth())]
 
 
-def session_id(claims: Claims) -> UUID:
+async def session_id(claims: Token) -> UUID:
     """Return the session of a token; only this issuer's tokens have one."""
     try:
         return UUID(claims.raw.get("sid"))
@@ -38,10 +37,13 @@ def session_id(claims: Claims) -> UUID:
         raise Refused("session") from None
 
 
+SessionId = Annotated[UUID, Depends(session_id)]
+
+
 async def current_user(connection: HTTPConnection, claims: Token) -> User:
     """Return the active user of a token whose session has not ended; else raise 401."""
     issuer: Issuer = connection.app.state.issuer
-    values = {"sub": claims.sub, "sid": session_id(claims)}
+    values = {"sub": claims.sub, "sid": await session_id(claims)}
     row = await issuer.database.read(lambda c: c.execute(SIGNED_IN, values).one_or_none())
     if row is None:
         raise Refused("session")
@@ -69,27 +71,27 @@ allow_moderator = RoleChecker(role for role in Role if role in (ADMINISTRATOR, "
 AdminUser = Annotated[User, Depends(allow_admin)]
 
 
-def checkers(dependant: Dependant | None) -> Iterator[RoleChecker]:
-    """Yield each RoleChecker of a route, however deep."""
-    for dependency in dependant.dependencies if dependant else ():
-        if isinstance(dependency.call, RoleChecker):
-            yield dependency.call
-        yield from checkers(dependency)
+def dependencies(dependant: Dependant) -> Iterator[Any]:
+    """Yield what a route depends on, however deep."""
+    for dependency in dependant.dependencies:
+        yield dependency.call
+        yield from dependencies(dependency)
 
 
-def declare_roles(app: FastAPI) -> None:
-    """Declare in the OpenAPI document which routes answer 403 if a role is missing."""
+def declare_users(app: FastAPI) -> None:
+    """Declare in the OpenAPI document which routes want a user's token alone, and which a role."""
     build = app.openapi
 
     def openapi() -> dict[str, Any]:
         document = build()
-        for route in iter_route_contexts(app.routes):
-            for checker in checkers(getattr(route, "dependant", None)):
-                text = f"The user is none of: {', '.join(sorted(checker.allowed_roles))}"
-                answer = refusal(text, "WWW-Authenticate")
-                for method in route.methods or ():
-                    operation = document["paths"].get(route.path_format, {}).get(method.lower(), {})
-                    operation.get("responses", {}).setdefault("403", answer)
+        for operation, _, route in guarded(app, document):
+            asked = [*dependencies(route.dependant)]
+            if current_user in asked or session_id in asked:
+                operation["security"] = [need for need in operation["security"] if "bearer" in need]
+            for checker in asked:
+                if isinstance(checker, RoleChecker):
+                    text = f"The user is none of: {', '.join(sorted(checker.allowed_roles))}"
+                    operation["responses"].setdefault("403", refusal(text, "WWW-Authenticate"))
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]

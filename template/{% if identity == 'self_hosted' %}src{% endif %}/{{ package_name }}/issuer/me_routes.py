@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, select
 
 from . import links, sessions, users
 from .answers import limited
-from .current import CurrentUser, Token, session_id
+from .current import CurrentUser, SessionId, Token
 from .models import sessions as table
 from .routing import LIMITED, Incoming, Responses, Visit, checked_email, refused_value
 from .users import User
@@ -57,9 +57,8 @@ async def present(visit: Visit, user: User, password: str) -> Row[Any]:
 
 
 @router.post("/auth/logout", status_code=204)
-async def logout(claims: Token, visit: Visit) -> None:
+async def logout(claims: Token, sid: SessionId, visit: Visit) -> None:
     """End the session of the token; its refresh token is void at once."""
-    sid = session_id(claims)
     if await visit.database.write(lambda c: sessions.revoke(c, table.c.id == sid)):
         visit.event("logout", sub=claims.sub, sid=sid)
 
@@ -71,7 +70,7 @@ async def me(user: CurrentUser) -> User:
 
 
 @router.patch(ME, responses=REFUSED)
-async def change_email(body: NewEmail, user: CurrentUser, claims: Token, visit: Visit) -> User:
+async def change_email(body: NewEmail, user: CurrentUser, sid: SessionId, visit: Visit) -> User:
     """Change the address through a link to the new one; without mail, at once and unverified."""
     email = checked_email(body.email)
     row = await present(visit, user, body.current_password)
@@ -80,7 +79,6 @@ async def change_email(body: NewEmail, user: CurrentUser, claims: Token, visit: 
             raise limited(60)
         visit.later(ask_new_address, visit, user, email)
         return user
-    sid = session_id(claims)
     changed = await visit.database.transaction(
         lambda c: users.set_email(c, row, email, verified=False, keep=sid)
     )
@@ -105,29 +103,30 @@ async def ask_new_address(visit: Visit, user: User, email: str) -> None:
 
 @router.post(f"{ME}/password", status_code=204, responses=REFUSED)
 async def change_password(
-    body: NewPassword, user: CurrentUser, claims: Token, visit: Visit
+    body: NewPassword, user: CurrentUser, sid: SessionId, visit: Visit
 ) -> None:
     """Change the password; other sessions end."""
     if why := visit.issuer.password_problem(body.new, user.email):
         raise refused_value("new", why)
     row = await present(visit, user, body.current)
     hashed = await visit.issuer.gate.hash(body.new)
-    sid = session_id(claims)
     if not await visit.database.transaction(lambda c: users.set_password(c, row, hashed, sid)):
         raise HTTPException(400, WRONG)
     visit.event("password_changed", sub=user.sub, sid=sid)
 
 
 @router.get(f"{ME}/sessions")
-async def list_sessions(user: CurrentUser, claims: Token, visit: Visit) -> list[SessionInfo]:
+async def list_sessions(user: CurrentUser, sid: SessionId, visit: Visit) -> list[SessionInfo]:
     """List the user's live logins, latest first."""
-    return await find(visit, user, session_id(claims))
+    return await find(visit, user, sid)
 
 
 @router.get(ME + "/sessions/{session}", responses=UNKNOWN)
-async def get_session(session: UUID, user: CurrentUser, claims: Token, visit: Visit) -> SessionInfo:
+async def get_session(
+    session: UUID, user: CurrentUser, sid: SessionId, visit: Visit
+) -> SessionInfo:
     """Return one of the user's live logins."""
-    found = await find(visit, user, session_id(claims), session)
+    found = await find(visit, user, sid, session)
     if not found:
         raise HTTPException(404)
     return found[0]
