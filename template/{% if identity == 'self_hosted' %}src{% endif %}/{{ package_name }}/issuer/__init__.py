@@ -15,6 +15,7 @@ from .current import (
     current_user,
 )
 from .roles import Role
+from .users import User
 
 __all__ = [
     "ActiveUser",
@@ -22,6 +23,7 @@ __all__ = [
     "CurrentUser",
     "Role",
     "RoleChecker",
+    "User",
     "allow_admin",
     "allow_moderator",
     "check_owner",

@@ -131,7 +131,7 @@ def problem(password: str, minimum: int, email: str) -> str | None:
         return "Use whole characters"
     if "\0" in password:
         return "Use no NUL character"
-    if any((text + text).find(text, 1) == size for size in range(1, len(text) // 2 + 1)):
+    if any(text.startswith(text[size:]) for size in range(1, len(text) // 2 + 1)):
         return "Use more than one block that repeats"
     if is_common(text):
         return "This password is among the most common ones"

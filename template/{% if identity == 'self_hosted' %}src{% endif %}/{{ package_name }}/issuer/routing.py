@@ -100,12 +100,14 @@ class StrictTransport:
         await self.app(scope, receive, send_with_header)
 
 
+LARGE: Responses = {413: {"description": "The body is larger than 16 KB"}}
 LATER = {"description": "Not now: Retry-After says when"}
 SHARED: dict[str, Any] = {  # by the routers of the issuer
     "route_class": IssuerRoute,
     "max_body_size": 16_384,  # counted while it is read
+    "responses": LARGE,
 }
-LIMITED = SHARED | {"responses": {429: LATER, 503: LATER}}
+LIMITED = SHARED | {"responses": LARGE | {429: LATER, 503: LATER}}
 
 
 def in_clear(connection: HTTPConnection) -> bool:
