@@ -1,13 +1,15 @@
 """What owners add and where they run it: a project's tests go on, or say what to do."""
 
 import json
+import re
 import shutil
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
 
-from support import PYTEST, SELF_HOSTED, render, run, uv
+from support import PYTEST, ROOT, SELF_HOSTED, check_types, lint, render, run, uv
 
 PLUGINS = [  # those that most projects add; anyio brings one that is there in any case
     *("pytest-asyncio", "pytest-cov", "pytest-env", "pytest-mock", "pytest-randomly"),
@@ -142,6 +144,34 @@ def burn(claims: Sender, session: DbSession) -> None:
     session.execute(delete(Letter))
 '''
 
+FOLLOWED = '''"""What the pages tell an owner to test."""
+
+from collections.abc import Callable
+
+import pytest
+from fastapi.testclient import TestClient
+
+from my_api.issuer import Role
+
+from memory_tenant import Tenant
+
+
+{tests}
+
+
+@pytest.mark.parametrize(
+    ("role", "statuses"), [(Role.USER, [200, 403, 403]), (Role.ADMIN, [200, 200, 200])]
+)
+def test_drafts(
+    client: TestClient, log_in: Callable[..., dict[str, str]], role: Role, statuses: list[int]
+) -> None:
+    headers = log_in(role)
+    calls = [("GET", ""), ("POST", "/1/review"), ("DELETE", "/1")]
+    paths = [(method, f"/api/drafts{{path}}") for method, path in calls]
+    assert [client.request(*one, headers=headers).status_code for one in paths] == statuses
+    assert {{client.request(*one).status_code for one in paths}} == {{401}}
+'''
+
 
 @pytest.fixture
 def project(plain_template: Path, tmp_path: Path) -> Path:
@@ -255,6 +285,28 @@ def test_a_self_hosted_project_is_green_with_roles_scopes_routes_and_settings_of
     first, last = tests.index("def test_public_needs"), tests.index("def test_whatever_is_sent")
     add(project, "tests/test_routes.py", tests[:first] + tests[last:])
     code, said = outcome(project, *FAST)
+    assert code == 0, said
+
+
+def test_a_self_hosted_project_that_followed_its_pages_is_green(
+    plain_template: Path, tmp_path: Path, mypy_cache: Path
+) -> None:
+    project = render(plain_template, tmp_path / "project", SELF_HOSTED)
+    tests = []
+    for page in (project / "README.md", project / "AGENTS.md", ROOT / "docs/self-hosted.md"):
+        for block in re.findall(r"(?:^(?:    .*)?\n)+", page.read_text(encoding="utf-8"), re.M):
+            shown = textwrap.dedent(block).strip()
+            if module := re.search(r'APIRouter\(prefix="/api/(\w+)"', shown):
+                add(project, f"src/my_api/routes/{module[1]}.py", f"{shown}\n")
+            elif shown.startswith("def test_"):
+                tests.append(shown)
+    with (project / "src/my_api/scopes.py").open("a", encoding="utf-8") as scopes:
+        scopes.write('    READ_ORDERS = "read:orders", "Read orders"\n')
+    add(project, "tests/test_followed.py", FOLLOWED.format(tests="\n\n\n".join(tests)))
+    assert len(tests) == 2
+    lint(project)
+    check_types(project, mypy_cache)
+    code, said = outcome(project, "tests/test_followed.py", *SHORT[::2])
     assert code == 0, said
 
 
