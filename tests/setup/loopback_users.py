@@ -255,7 +255,7 @@ class PeopledTenant(LoopbackTenant):
         if path[1:] == ["permissions"]:
             return self._permissions(method, self.roles[path[0]], query, body)
         if path[1:] == ["users"]:
-            return self._members(method, self.roles[path[0]], body)
+            return self._members(method, self.roles[path[0]], query, body)
         shown = ("id", "name", "description")
         if method == "GET":
             found = [
@@ -291,9 +291,12 @@ class PeopledTenant(LoopbackTenant):
         )
         return Answer(201 if method == "POST" else 204)
 
-    def _members(self, method: str, role: Json, body: Json) -> Answer:
+    def _members(self, method: str, role: Json, query: Json, body: Json) -> Answer:
         if method == "GET":
-            return Answer(200, {"users": [{"user_id": user} for user in sorted(role["users"])]})
+            start, count = int(query.get("from", 0)), int(query["take"])
+            users = [{"user_id": user} for user in sorted(role["users"])]
+            more = {"next": str(start + count)} if users[start + count :] else {}
+            return Answer(200, {"users": users[start : start + count], **more})
         if not set(body["users"]) <= set(self.users):
             return refusal(404, "Not Found", "A user does not exist.", "inexistent_user")
         role["users"] |= set(body["users"])

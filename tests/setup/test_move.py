@@ -389,6 +389,22 @@ def test_a_rate_limit_is_waited_for_while_reading_too(mover: Mover) -> None:
     mover.assert_moved()
 
 
+def test_a_limit_between_pages_costs_no_page_again(mover: Mover) -> None:
+    """Ten thousand users fill two hundred pages: from the first one again, it never gets there."""
+    mover.use()
+    role = {"id": "rol_1", "name": "my_api:user", "description": f"The role user of {API}"}
+    strangers = {f"auth0|{user_id(5000 + number)}" for number in range(180)}
+    mover.tenant.roles["rol_1"] = {**role, "users": {*strangers}, "permissions": set()}
+    members = f"{MANAGEMENT}roles/rol_1/users"
+    for skip in range(1, 8, 2):
+        mover.tenant.fail(rate_limited(1), "GET", members, skip=skip)
+    assert mover.machine.run(*mover.upload).code == 0
+    read = [r.url for r in mover.tenant.log if (r.method, r.status) == ("GET", 200)]
+    asked = [url for url in read if url.startswith(members)]
+    assert len(asked) == len(set(asked)) == 4
+    assert mover.tenant.members("my_api:user") > strangers
+
+
 # The token, connection, users, API and roles are read; then comes what changes, and the look at it.
 WRITES = range(14, 35)
 LOOKS = range(22, 32)  # at the job, what it refused, and each user

@@ -109,12 +109,11 @@ class ManagementTenant:
 
     def grants(self, audience: str, client_id: str | None = None) -> list[Json]:
         named = {"client_id": client_id} if client_id else {}
-        found: list[Json] = self._read(
-            lambda options: list(
-                self._api.client_grants.list(audience=audience, request_options=options, **named)
+        return self._pages(
+            lambda options: self._api.client_grants.list(
+                audience=audience, request_options=options, **named
             )
         )
-        return found
 
     def custom_domains(self) -> list[str]:
         found = self._read(lambda options: self._api.custom_domains.list(request_options=options))
@@ -157,6 +156,16 @@ class ManagementTenant:
 
     def _kind(self, kind: str) -> Any:
         return getattr(self._api, kind.replace("-", "_"))
+
+    def _pages(self, call: Callable[[Json], Any]) -> list[Json]:
+        """Return the items of all pages, each page read on its own: a limit costs none again."""
+        found: list[Json] = []
+        page = self._read(call)
+        while page and page.items:
+            found += _plain(page.items)
+            following = page.next_page if page.has_next else None
+            page = following and self._read(lambda _, ask=following: ask())  # type: ignore[misc]
+        return found
 
     def _read(self, call: Callable[[Json], Any]) -> Any:
         """Ask up to three times: reading again is harmless."""

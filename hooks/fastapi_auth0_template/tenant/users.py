@@ -19,12 +19,11 @@ class UserTenant(ManagementTenant):
 
     def connections(self) -> list[Json]:
         """Return the tenant's own user databases."""
-        found: list[Json] = self._read(
-            lambda options: list(
-                self._api.connections.list(strategy=["auth0"], take=PAGE, request_options=options)
+        return self._pages(
+            lambda options: self._api.connections.list(
+                strategy=["auth0"], take=PAGE, request_options=options
             )
         )
-        return found
 
     def by_email(self, email: str) -> list[Json]:
         """Return all users with this address, in any connection."""
@@ -73,9 +72,9 @@ class UserTenant(ManagementTenant):
     # ---------------------------------------------------------------------------------------- roles
 
     def roles(self, name: str) -> list[Json]:
-        found: list[Json] = self._read(
-            lambda options: list(
-                self._api.roles.list(name_filter=name, per_page=PAGE, request_options=options)
+        found = self._pages(
+            lambda options: self._api.roles.list(
+                name_filter=name, per_page=PAGE, request_options=options
             )
         )
         return [role for role in found if role.get("name") == name]
@@ -90,12 +89,11 @@ class UserTenant(ManagementTenant):
         return str(role["id"])
 
     def permissions(self, role: str) -> list[Json]:
-        found: list[Json] = self._read(
-            lambda options: list(
-                self._api.roles.permissions.list(role, per_page=PAGE, request_options=options)
+        return self._pages(
+            lambda options: self._api.roles.permissions.list(
+                role, per_page=PAGE, request_options=options
             )
         )
-        return found
 
     def change_permissions(self, action: str, role: str, scopes: Iterable[str], api: str) -> None:
         """Add scopes of the API to a role, or delete them from it."""
@@ -108,10 +106,8 @@ class UserTenant(ManagementTenant):
 
     def members(self, role: str) -> set[str]:
         """Return the ids of the users who have the role."""
-        found: list[Json] = self._read(
-            lambda options: list(
-                self._api.roles.users.list(role, take=PAGE, request_options=options)
-            )
+        found = self._pages(
+            lambda options: self._api.roles.users.list(role, take=PAGE, request_options=options)
         )
         return {str(user["user_id"]) for user in found}
 
