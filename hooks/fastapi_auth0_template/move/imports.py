@@ -8,7 +8,7 @@ from .project import Access, SelfHosted
 
 # The template's own, which the update rewrites or removes; {} is the package.
 TEMPLATES = (
-    *("src/{}/issuer/", "src/{}/auth/", "src/{}/main.py", "src/{}/app.py", "tests/issuer/"),
+    *("src/{}/issuer/", "src/{}/auth/", "src/{}/app.py", "tests/issuer/"),
     *("src/{}/database.py", "src/{}/schema.py", "src/{}/units.py", "migrations/env.py", ".venv/"),
     *("scripts/admin.py", "scripts/demo.py", "tests/conftest.py"),
     *("src/{}/api_keys/", "scripts/keys.py", "tests/api_keys/"),
@@ -35,12 +35,13 @@ class Use:
 def find_uses(project: SelfHosted, access: Access) -> list[Use]:
     """Return every line outside the template's files that uses a name of the issuer."""
     skipped = tuple(place.format(project.package) for place in TEMPLATES)
+    update_does = (f"src/{project.package}/main.py", "import of Issuer")
     found = []
     for path in sorted(project.root.rglob("*.py")):
         name = path.relative_to(project.root).as_posix()
         if path.is_file() and not name.startswith(skipped):  # an editor's lock is a broken link
             found += list(_uses(name, path.read_bytes(), access))
-    return found
+    return [use for use in found if (use.path, use.name) != update_does]
 
 
 def _uses(path: str, source: bytes, access: Access) -> Iterator[Use]:
