@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from support import ROOT, SELF_HOSTED, render, run
+from test_recipes import files
 from update.lifecycle import green
 
 PAGE = (ROOT / "docs" / "database.md").read_text(encoding="utf-8")
@@ -55,6 +56,26 @@ def test_no_change_is_lost(app: FastAPI, client: TestClient, tenant: Tenant, met
         other.commit()
         assert answer.result().status_code == 412
     assert client.get(url, auth=auth).json()["text"] == "Theirs"
+'''
+
+CHAT = '''\
+"""A WebSocket that writes, while others write too."""
+
+from fastapi.testclient import TestClient
+
+from memory_tenant import Tenant
+
+
+def test_a_socket_keeps_what_it_is_sent(client: TestClient, tenant: Tenant) -> None:
+    headers = {"Authorization": f"Bearer {tenant.token('read:messages', 'write:messages')}"}
+    with client.websocket_connect("/api/chat", headers=headers) as socket:
+        for text in ("one", "two"):
+            socket.send_text(text)
+            assert socket.receive_text() == "kept"
+            other = {"text": f"not {text}"}
+            assert client.post("/api/messages", headers=headers, json=other).status_code == 201
+    kept = [item["text"] for item in client.get("/api/messages", headers=headers).json()]
+    assert kept == ["one", "not one", "two", "not two"]
 '''
 
 
@@ -169,5 +190,10 @@ def test_the_tests_of_the_routes_pass_on_postgresql(project: Path, postgres: str
     assert done.returncode == 0, done.stdout
 
 
-def test_the_stored_resource_is_green(project: Path, mypy_cache: Path) -> None:
+def test_the_stored_resource_and_the_socket_of_the_page_are_green(
+    project: Path, mypy_cache: Path
+) -> None:
+    [(path, code)] = files(PAGE).items()
+    (project / path).write_text(code, encoding="utf-8")
+    (project / "tests" / "test_chat.py").write_text(CHAT, encoding="utf-8")
     green(project, mypy_cache)
