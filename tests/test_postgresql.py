@@ -261,3 +261,32 @@ def test_a_backup_is_restored_as_the_page_says(
         assert "bob@example.com" in listed
         assert "eve@example.com" not in listed
     assert stat.S_IMODE((project / "backup.db").stat().st_mode) == 0o600
+
+
+def test_two_who_run_init_at_once_make_one_administrator(project: Path, postgresql: Server) -> None:
+    """Both begin with an empty database; whoever comes second finds the first one's work."""
+    values = {**os.environ, "DATABASE_URL": postgresql.url, "PYTHONPATH": str(project / "src")}
+    drop = "DROP SCHEMA public CASCADE; CREATE SCHEMA public"
+    clean = (
+        f"import psycopg; psycopg.connect({postgresql.url!r}, autocommit=True).execute({drop!r})"
+    )
+    assert run([sys.executable, "-c", clean], project, values).returncode == 0
+    made = [
+        subprocess.Popen(
+            [sys.executable, "scripts/admin.py", "init", f"{name}@example.com"],
+            cwd=project,
+            env=values,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        for name in ("ada", "bob")
+    ]
+    for each in made:
+        assert each.stdin
+        each.stdin.write(f"{PASSWORD}\n")
+        each.stdin.flush()
+    said = "".join(each.communicate(timeout=60)[0] for each in made)
+    assert [each.returncode for each in made] == [0, 0]
+    assert (said.count("Nothing else to do"), said.count("Made signing key")) == (1, 1)

@@ -32,7 +32,7 @@ def prepare(settings: AuthSettings, ring: KeyRing) -> None:
             HISTORY.upgrade(settings.database_url)
         elif problem:
             cannot_start([f"DATABASE_URL: {problem}"])
-        with transaction(settings.database_url) as connection:
+        with transaction(settings.database_url, lock=development) as connection:
             ring.load(connection)
             if not ring.known and development:
                 keys.add(connection, ring, connection.scalar(select(now())))
