@@ -45,14 +45,15 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert not anchor or anchor in anchors(other), f"{target}#{anchor}"
 
 
-def test_the_readme_leads_to_every_page() -> None:
+def test_the_readmes_lead_to_every_page() -> None:
     for page in DOCS.glob("*.md"):
         assert f"](docs/{page.name})" in text(ROOT / "README.md"), page.name
+        assert f'"docs/{page.name}"' in text(ROOT / "template/README.md.jinja"), page.name
 
 
 def test_the_readme_begins_with_what_it_is_for_and_shows_it() -> None:
     lines = text(ROOT / "README.md").splitlines()
-    assert lines[2].startswith("Render a FastAPI API that accepts Auth0 access tokens")
+    assert "start a FastAPI API protected by Auth0" in lines[2]
     assert next(number for number, line in enumerate(lines) if line.startswith("![")) < 20
 
 
