@@ -7,7 +7,25 @@ from pathlib import Path
 import copier
 import pytest
 
-from support import EXAMPLE, SELF_HOSTED, render, run
+from support import EXAMPLE, PYTEST, ROOT, SELF_HOSTED, check_types, lint, render, run
+from test_recipes import files
+
+KEYS_ONLY = '''\
+"""The page's route that takes keys only."""
+
+from collections.abc import Callable
+
+from fastapi.testclient import TestClient
+
+from memory_tenant import Tenant
+
+
+def test_keys_only(client: TestClient, tenant: Tenant, add_key: Callable[..., str]) -> None:
+    assert client.post("/api/webhook").status_code == 401
+    assert client.post("/api/webhook", auth=tenant.auth()).status_code == 403
+    answer = client.post("/api/webhook", headers={"X-API-Key": add_key()})
+    assert answer.json().startswith("key|")
+'''
 
 
 def test_without_keys_there_is_no_trace(plain_template: Path, tmp_path: Path) -> None:
@@ -38,3 +56,17 @@ def test_a_start_with_nothing_to_migrate_imports_no_alembic(
         code = f"{start}; print('alembic' in sys.modules)"
         done = run([sys.executable, "-W", "ignore", "-c", code], project, {"PYTHONPATH": "src"})
         assert done.stdout.splitlines()[-1] == expected, done.stdout
+
+
+def test_the_route_of_the_page_takes_keys_only(
+    plain_template: Path, tmp_path: Path, mypy_cache: Path
+) -> None:
+    project = render(plain_template, tmp_path / "project", {"api_keys": True})
+    [(path, code)] = files((ROOT / "docs/api-keys.md").read_text(encoding="utf-8")).items()
+    (project / path).write_text(code, encoding="utf-8")
+    (project / "tests/api_keys/test_page.py").write_text(KEYS_ONLY, encoding="utf-8")
+    lint(project)
+    check_types(project, mypy_cache)
+    tests = ("tests/api_keys/test_page.py", "tests/test_routes.py", "tests/auth/test_inventory.py")
+    done = run([*PYTEST, *tests], project, {"PYTHONPATH": "src"})
+    assert done.returncode == 0, done.stdout
