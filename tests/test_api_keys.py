@@ -56,6 +56,7 @@ def test_a_start_with_nothing_to_migrate_imports_no_alembic(
         code = f"{start}; print('alembic' in sys.modules)"
         done = run([sys.executable, "-W", "ignore", "-c", code], project, {"PYTHONPATH": "src"})
         assert done.stdout.splitlines()[-1] == expected, done.stdout
+        assert "setup plugin" not in done.stdout
 
 
 def test_the_route_of_the_page_takes_keys_only(
