@@ -102,7 +102,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, FastAPI, Response, WebSocket
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Response, WebSocket
 from fastapi.routing import APIRoute
 
 from ..auth import Claims, RequireAuth, auth0
@@ -134,8 +134,25 @@ class Cached(APIRoute):
         return handler
 
 
+class Soft(APIRoute):
+    def get_route_handler(self) -> Any:
+        inner = super().get_route_handler()
+
+        async def handler(request: Any) -> Response:
+            try:
+                return await inner(request)
+            except HTTPException as error:
+                if error.status_code == 401:
+                    raise
+                return Response("no error: a client of ours cannot show one")
+
+        return handler
+
+
 OVERRIDDEN: Any = None
+writer = auth0.require_auth(scopes="write:messages")
 router = APIRouter(lifespan=overridden)
+guarded = APIRouter(lifespan=overridden, dependencies=[Depends(guard)])
 '''
 READ = "async def read(sub: Annotated[str, Depends(caller)]) -> None: ..."
 LOSSES = {
@@ -152,6 +169,13 @@ LOSSES = {
     ),
     "a mounted application without it": (
         f"inner = FastAPI()\nrouter.mount('/inner', inner)\n@inner.get(PATH)\n{READ}"
+    ),
+    "an override of a scope": (
+        f"OVERRIDDEN = writer\nrouter = guarded\n"
+        f"@router.get(PATH, dependencies=[Depends(writer)])\n{READ}"
+    ),
+    "a route class that hides 403": (
+        f"router.route_class = Soft\n@router.get(PATH, dependencies=[Depends(writer)])\n{READ}"
     ),
     "a WebSocket": (
         "OVERRIDDEN = caller\n@router.websocket(PATH)\n"
@@ -203,9 +227,110 @@ def test_a_guard_that_something_answers_for_is_named(project: Path, loss: str) -
     assert code == 1
     assert re.search(
         r"(GET|WEBSOCKET) (/inner)?/orders/1/00000000-0000-4000-8000-000000000000"
-        r" without a token: (101|200|500), neither 401 nor 403",
+        r" without (a token|its scopes): (101|200|500), neither 401 nor 403",
         said,
     ), said
+
+
+MISUSED = '''
+"""Ways to state a scope, below a guarded router, that FastAPI does not ask anybody about."""
+
+from functools import partial
+from typing import Any
+
+from fastapi import APIRouter, Depends, Request
+from starlette.requests import HTTPConnection
+
+from ..auth import RequireAuth, auth0
+
+guard = auth0.require_auth()
+writer = auth0.require_auth(scopes="write:messages")
+router = APIRouter(prefix="/misused", dependencies=[Depends(guard)])
+
+
+def made() -> Any:
+    return auth0.require_auth(scopes="write:messages")
+
+
+def within() -> Any:
+    own = auth0.require_auth(scopes="write:messages")
+    return lambda: own
+
+
+def not_awaited(request: Request) -> Any:
+    return writer(request)
+
+
+class Writers:
+    def __init__(self) -> None:
+        self.guard = auth0.require_auth(scopes="write:messages")
+
+    def __call__(self) -> RequireAuth:
+        return self.guard
+
+
+async def asked(connection: HTTPConnection) -> Any:
+    return await writer(connection)
+
+
+async def nothing() -> None: ...
+
+
+for name, function in {
+    "lambda": lambda: auth0.require_auth(scopes="write:messages"),
+    "kept": lambda: writer,
+    "uncalled": auth0.require_auth,
+    "partial": partial(auth0.require_auth, scopes="write:messages"),
+    "class": RequireAuth,
+    "made": made,
+    "within": within(),
+    "not-awaited": not_awaited,
+    "writers": Writers,
+    "a-writer": Writers(),
+    "asked": asked,
+    "guarded": writer,
+}.items():
+    router.get(f"/{name}", dependencies=[Depends(function)])(nothing)
+
+
+@router.get("/body")
+async def body() -> None:
+    auth0.require_auth(scopes="write:messages")
+'''
+NOT_MISUSED = {"asked", "guarded"}
+
+
+def test_a_guard_that_is_named_and_never_asked_is_named(project: Path) -> None:
+    module = project / "src/my_api/routes/misused.py"
+    module.write_text(MISUSED, encoding="utf-8")
+    code, said = inventory(project)
+    module.unlink()
+    assert code == 1
+    named = set(re.findall(r"^E +/misused/([a-z-]+): ", said, re.MULTILINE))
+    assert named == {*re.findall(r'^    "([a-z-]+)":', MISUSED, re.MULTILINE), "body"} - NOT_MISUSED
+
+
+@pytest.mark.parametrize("place", ["router", "application"])
+def test_a_dependency_that_a_router_gets_too_late_is_named(project: Path, place: str) -> None:
+    module = project / "src/my_api/routes/late.py"
+    late = "router" if place == "router" else "app.router"
+    module.write_text(
+        "from contextlib import asynccontextmanager\n"
+        "from fastapi import APIRouter, Depends\n"
+        "from ..auth import auth0\n\n\n"
+        "@asynccontextmanager\n"
+        "async def add(app):\n"
+        f"    {late}.dependencies.append(Depends(auth0.require_auth(scopes='write:messages')))\n"
+        "    yield\n\n\n"
+        "router = APIRouter(dependencies=[Depends(auth0.require_auth())], lifespan=add)\n\n\n"
+        "@router.get('/late')\n"
+        "async def late() -> None: ...\n",
+        encoding="utf-8",
+    )
+    code, said = inventory(project)
+    module.unlink()
+    assert code == 1
+    assert "it was added before [Depends(" in said
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,9 @@ from typing import Annotated, Any
 
 import pytest
 from fastapi import APIRouter, Body, Depends, FastAPI, HTTPException, Request
+from fastapi.exceptions import FastAPIError
 from fastapi.testclient import TestClient
+from pydantic import PydanticUserError
 from starlette.testclient import WebSocketDenialResponse
 
 from memory_tenant import FAULTS, OMIT, Tenant
@@ -210,6 +212,20 @@ def test_a_route_may_return_its_claims(
         shown = client.get(f"/claims/{number}", auth=tenant.auth(READ, sub="auth0|ada")).json()
         told = [shown.get(name) for name in ("iss", "sub", "scope")]
         assert told == [tenant.issuer, "auth0|ada", READ]
+
+
+def test_no_request_brings_claims(require_auth: Callable[..., Any]) -> None:
+    """FastAPI would read them from the body where `Depends(the guard)` is forgotten."""
+    guard = require_auth()
+    claims: Any = guard.check.__annotations__["return"]
+    bare = [claims, claims | None, Annotated[claims, guard]]
+    for kind in [*bare, Annotated[claims, Depends()], Annotated[Any, Depends(claims)]]:
+
+        async def forged(claims: Any) -> None: ...
+
+        forged.__annotations__["claims"] = kind
+        with pytest.raises((FastAPIError, PydanticUserError)):
+            FastAPI().post("/forged")(forged)
 
 
 def test_a_mounted_application_is_guarded_alike(

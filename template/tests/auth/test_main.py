@@ -121,3 +121,6 @@ def test_a_scope_that_cannot_stand_in_a_challenge_is_refused_at_once(
     for scope in ["two words", 'a"b', "a\\b", "é", ""]:
         with pytest.raises(ValueError, match="scope"):
             require_auth(scopes=[scope])
+    for none in [[], (), "", iter(())]:  # such as a setting that is empty, a filter that finds none
+        with pytest.raises(ValueError, match="scope"):
+            require_auth(scopes=none)

@@ -53,9 +53,8 @@ class Auth:
     def require_auth(self, scopes: str | Sequence[str] | None = None) -> RequireAuth:
         """Return a dependency that requires a valid token with all `scopes`."""
         needed = frozenset([scopes] if isinstance(scopes, str) else scopes or ())
-        for scope in needed:
-            if not SCOPE.fullmatch(scope):
-                raise ValueError(f"{scope!r} is not a scope")
+        if scopes is not None and not all(map(SCOPE.fullmatch, needed or {""})):
+            raise ValueError(f"{scopes!r} is not a scope, or a list of scopes")
         return RequireAuth(needed)
 
 

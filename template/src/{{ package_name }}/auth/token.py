@@ -33,13 +33,14 @@ shared_set = lru_cache(maxsize=256)(frozenset[str])  # one for all tokens with t
 class Claims(Mapping[str, Any]):
     """The claims of a verified token: `claims["sub"]`, `claims.get("org_id")`.
 
-    Read-only, because requests share it; no dataclass, whose fields FastAPI would send instead.
+    Read-only, because requests share it; no dataclass, whose fields FastAPI would send instead. Nor
+    does FastAPI fill in names with an underscore: no request brings claims, by `Depends(Claims)`.
     """
 
     __slots__ = ("_raw", "_scopes")
 
-    def __init__(self, raw: Json, scopes: frozenset[str]) -> None:
-        self._raw, self._scopes = raw, scopes
+    def __init__(self, _raw: Json, _scopes: frozenset[str]) -> None:
+        self._raw, self._scopes = _raw, _scopes
 
     def __getitem__(self, name: str) -> Any:
         return self._raw[name]
