@@ -304,9 +304,27 @@ def test_a_missing_tool_is_named(tmp_path: Path, tool: str) -> None:
 def test_the_uv_that_started_it_goes_before_the_one_on_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "uv").touch(mode=0o755)
+    say_version(tmp_path / "uv", "uv 99.0")
     monkeypatch.setenv("UV", str(tmp_path / "uv"))
     assert launcher.find_tools() == str(tmp_path / "uv")
+
+
+@pytest.mark.parametrize("version", ["uv 0.5.0", "nonsense"])
+def test_a_uv_that_is_too_old_is_refused_before_anything_is_written(
+    tmp_path: Path, version: str
+) -> None:
+    """It would ignore `exclude-newer` and the floors, and write a lock without them."""
+    say_version(tmp_path / "uv", version)
+    done = run([*LAUNCHER, "project", *EXAMPLE], tmp_path, {"UV": str(tmp_path / "uv")})
+    assert done.returncode == 3
+    assert done.stdout == "error: uv 0.10 or later is needed: pip install --upgrade uv\n"
+    assert not (tmp_path / "project").exists()
+    assert launcher.OLDEST_UV == bootstrap.OLDEST_UV
+
+
+def say_version(uv: Path, version: str) -> None:
+    uv.write_text(f"#!/bin/sh\necho '{version}'\n", encoding="utf-8")
+    uv.chmod(0o755)
 
 
 def test_a_project_that_is_not_green_stays(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import argparse
 import importlib.metadata
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -43,6 +44,7 @@ IDENTITY = (
     'git config --global user.name "Your Name"',
     "git config --global user.email you@example.com",
 )
+OLDEST_UV = (0, 10)  # older ones ignore `exclude-newer` and the floors of a project
 COMMIT = "git add --all && git commit -m Start"
 SETUP = ["run", "scripts/tenant.py", "setup"]
 
@@ -115,6 +117,11 @@ def find_tools() -> str:
     uv = shutil.which(os.environ.get("UV", "")) or shutil.which("uv")
     if not uv:
         raise LauncherError(MISSING, "uv is needed and not on PATH: pip install uv")
+    said = subprocess.run([uv, "--version"], capture_output=True, encoding="utf-8").stdout
+    version = re.search(r"(\d+)\.(\d+)", said)
+    if not version or tuple(map(int, version.groups())) < OLDEST_UV:
+        oldest = ".".join(map(str, OLDEST_UV))
+        raise LauncherError(MISSING, f"uv {oldest} or later is needed: pip install --upgrade uv")
     return uv
 
 
