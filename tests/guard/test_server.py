@@ -6,12 +6,15 @@ import subprocess
 import sys
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
+from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from guard.serving import served, settings
+from support import ROOT
+from test_recipes import files
 
 
 @pytest.fixture(params=["httptools", "h11"])
@@ -109,3 +112,18 @@ def test_a_garbage_collection_looks_at_little(project: SimpleNamespace) -> None:
     at_first, then = map(int, done.stdout.split())
     assert at_first < 10_000, done.stderr
     assert then - at_first < 3.5 * 500  # a token's claims, their mapping, and the list in `aud`
+
+
+def test_problem_details_as_the_page_shows_them(project: SimpleNamespace, tenant: Any) -> None:
+    """A test client does not see a Content-Length that is wrong."""
+    [(path, code)] = files((ROOT / "docs/errors.md").read_text(encoding="utf-8")).items()
+    package = project.main.__package__
+    (project.folder / path.replace("my_api", package)).write_text(code, encoding="utf-8")
+    app = project.main.create_app(settings(project, tenant), fetch=tenant.fetch)
+    refused = import_module(f"{package}.auth").Refused
+    app.add_exception_handler(refused, import_module(f"{package}.problems").problem)
+    with served(app) as address:
+        head, _, body = ask(address).partition(b"\r\n\r\n")
+    assert b"www-authenticate: Bearer realm" in head
+    assert b"content-type: application/problem+json" in head
+    assert json.loads(body)["title"] == "invalid_request"

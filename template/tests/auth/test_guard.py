@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 import pytest
-from fastapi import APIRouter, Body, Depends, FastAPI, HTTPException, Request
+from fastapi import APIRouter, Body, Depends, FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import FastAPIError
 from fastapi.testclient import TestClient
 from pydantic import PydanticUserError
@@ -301,6 +301,27 @@ def test_the_token_comes_before_what_the_headers_of_a_body_say(
         assert client.post("/body", auth=good, **sent).status_code == status
     headers = {"Content-Type": "text/plain"}
     assert client.post("/body", auth=good, content=b"x", headers=headers).json() == 1
+
+
+def test_an_answer_of_the_owners_is_given_to_each_refusal(
+    probe: Probe, require_auth: Callable[..., Any], protect: Callable[..., None]
+) -> None:
+    known: Any = probe()
+    app = FastAPI(max_body_size=100)
+    protect(app, known.app.state.guard, StrEnum("Scopes", {"WRITE": WRITE}))
+    [refused] = [one for one in app.exception_handlers if getattr(one, "__name__", "") == "Refused"]
+
+    async def own(request: Request, error: Exception) -> Response:
+        return Response("refused", 401)
+
+    app.add_exception_handler(refused, own)
+
+    @app.post("/body", dependencies=[Depends(require_auth())])
+    async def body(text: Annotated[str, Body()]) -> None: ...
+
+    client = TestClient(app)
+    for size in (1, 200):  # FastAPI itself refuses the longer one
+        assert client.post("/body", content=b"x" * size).text == "refused"
 
 
 def test_without_the_undocumented_key_guards_of_routers_are_asked_after_the_body(

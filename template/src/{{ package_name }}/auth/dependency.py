@@ -11,7 +11,7 @@ from typing import Any
 from fastapi.dependencies.models import Dependant
 from fastapi.security import SecurityScopes
 from opentelemetry.trace import get_current_span
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -115,7 +115,7 @@ class RefusalFirst:
                     await ask_guards(scope)
                 except Refused as error:
                     refused = error
-                    refusal = await answer(HTTPConnection(scope), error)
+                    refusal = await scope["app"].exception_handlers[Refused](Request(scope), error)
                     refusal.raw_headers += [h for h in message["headers"] if b"content" not in h[0]]
                     await refusal(scope, receive, send)
             if refused is None:
