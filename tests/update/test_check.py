@@ -80,6 +80,7 @@ def test_a_conflict_is_found_by_the_check_pytest_and_pre_commit(clean: Path, sty
     ("old", "new"),
     [
         ("# Written", "---\n# Written"),
+        ("# Written by Copier", "# Ours"),
         ("# Written", "\ufeff# Written"),
         ("package_name: my_api", 'package_name: "my_api"'),
         ("package_name: my_api", "package_name: 'my_api'"),
@@ -232,7 +233,34 @@ def test_the_remedy_for_a_renamed_package_works(clean: Path) -> None:
 @pytest.mark.parametrize("file", ["tests/auth", "scripts/demo.py", "tests/memory_tenant.py"])
 def test_what_the_owner_deleted_is_not_missed(clean: Path, file: str) -> None:
     git(clean, "rm", "-r", "--quiet", file)
+    page = clean / "frontend/src/auth/login.ts"
+    page.parent.mkdir(parents=True)
+    page.write_text("// Only files of Python are the template's under another name.\n")
     assert check(clean).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "found"),
+    [
+        ("notes.py", "from .database import DbSession", True),
+        ("notes.py", "    from my_api.database import DbSession", True),
+        ("notes.py", "from pymongo.asynchronous.database import AsyncDatabase", False),
+        ("database/__init__.py", "from ..database import DbSession", False),
+    ],
+)
+def test_only_the_templates_database_is_missed(
+    clean: Path, file: str, line: str, found: bool
+) -> None:
+    (clean / "src/my_api" / file).parent.mkdir(exist_ok=True)
+    (clean / "src/my_api" / file).write_text(f"{line}\n")
+    assert check(clean).stdout.startswith("no database: ") is found
+
+
+def test_a_name_that_the_terminal_cannot_show_is_escaped(clean: Path) -> None:
+    (clean / "ümläut.txt").write_text(MARKED)
+    command = [sys.executable, "scripts/check_update.py"]
+    done = run(command, clean, {"PYTHONIOENCODING": "ascii"})
+    assert r"\xfcml\xe4ut.txt:1" in done.stdout
 
 
 def test_answers_of_another_name_are_known(clean: Path) -> None:
