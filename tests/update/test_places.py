@@ -175,14 +175,21 @@ def test_a_url_is_recorded_so_that_update_bots_read_it(
 # ------------------------------------------------------------------ what the answers file remembers
 
 
-def test_a_template_that_moved(project: Project, line: Path) -> None:
+def test_a_template_that_moved(project: Project, line: Path, tmp_path: Path) -> None:
+    """The old address is in the set-up's script too, where an update would take it for a change."""
     folder = project(WORKING)
     change_answer(folder, "_src_path", "/gone")
     assert_refused(
         copier_command(folder, "update", "--defaults"), "Local template must be a directory"
     )
-    change_answer(folder, "_src_path", str(line))
+    moved = tmp_path / "moved"
+    git(tmp_path, "clone", "--quiet", str(line), str(moved))
+    script = folder / "scripts/tenant.py"
+    script.write_text(script.read_text().replace(str(line), str(moved)))
+    change_answer(folder, "_src_path", str(moved))
     assert copier_command(folder, "update", "--defaults").returncode == 0
+    assert check(folder).stdout == ""
+    assert str(moved) in script.read_text()
 
 
 def test_a_copy_of_uncommitted_work(line: Path, tmp_path: Path) -> None:
@@ -202,3 +209,12 @@ def test_an_older_release_is_refused(project: Project) -> None:
     folder = project(NEXT)
     done = copier_command(folder, "update", "--defaults", "-r", WORKING)
     assert_refused(done, "You are downgrading")
+
+
+def test_an_answer_without_its_quotes_is_the_same_answer(project: Project) -> None:
+    folder = project(WORKING, python_version="3.12")
+    change_answer(folder, "python_version", "3.12")
+    assert stored(folder, "python_version") == 3.12
+    done = copier_command(folder, "update", "--defaults")
+    assert done.returncode == 0, done.stdout
+    assert 'python: ["3.12", "3.13"' in (folder / ".github/workflows/ci.yml").read_text()
