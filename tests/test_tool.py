@@ -36,7 +36,7 @@ def stop(number, frame):
     os._exit(41)
 
 def main():
-    if sys.argv[1] == "wait":
+    if sys.argv[1:2] == ["wait"]:
         signal.signal(signal.SIGINT, stop)
         signal.signal(signal.SIGTERM, stop)
         print("ready", flush=True)
@@ -106,6 +106,14 @@ def test_arguments_streams_and_exit_code_pass(script: Path, echo: Path, tmp_path
     assert done.stderr.endswith("to stderr\n")
 
 
+@pytest.mark.parametrize("words", [[], ["--help"], ["-h", "doctor"]])
+def test_a_project_is_named_to_a_command_only(script: Path, echo: Path, words: list[str]) -> None:
+    """The tool itself has no such option, and would refuse to help."""
+    done = run([sys.executable, script, "--from", echo, *words], echo)
+    assert done.returncode == 7
+    assert done.stdout.startswith(f"{words} ")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_reaches_the_tool(script: Path, echo: Path, number: signal.Signals) -> None:
     command = [sys.executable, str(script), "wait", f"--from={echo}"]
@@ -135,12 +143,14 @@ def test_the_keys_of_uvs_cache_cover_the_sources_of_the_tool() -> None:
     assert covered == sources
 
 
-@pytest.mark.parametrize("broken", ["no uv", "no address"])
+@pytest.mark.parametrize("broken", ["no uv", "a wrong UV", "no address"])
 def test_without_uv_or_the_address_it_says_one_sentence(
     script: Path, tmp_path: Path, broken: str
 ) -> None:
-    if broken == "no uv":
-        done = run([sys.executable, script, "doctor"], tmp_path, {"PATH": str(tmp_path), "UV": ""})
+    if broken != "no address":
+        wrong = str(tmp_path / "gone" / "uv") if broken == "a wrong UV" else ""
+        environment = {"PATH": str(tmp_path), "UV": wrong}
+        done = run([sys.executable, script, "doctor"], tmp_path, environment)
         assert_refused(done, "uv is missing")
         return
     address = f"git+file://{tmp_path}/nowhere@{'0' * 40}"
