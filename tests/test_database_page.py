@@ -179,6 +179,20 @@ def test_a_table_is_changed_as_the_page_says(
     pass_in(project, url, [sys.executable, "-W", "ignore", "-m", "alembic", "check"])
 
 
+@pytest.mark.parametrize("answers", [{"database": True}, SELF_HOSTED], ids=["auth0", "self-hosted"])
+def test_a_table_with_a_name_of_the_template_s_is_refused(
+    plain_template: Path, tmp_path: Path, answers: dict[str, str]
+) -> None:
+    project = render(plain_template, tmp_path / "project", answers)
+    code = (project / MODULE).read_text(encoding="utf-8")
+    (project / MODULE).write_text(code.replace('"stored_messages"', '"users"'), encoding="utf-8")
+    environment = {"DATABASE_URL": f"sqlite:///{tmp_path / 'stored.db'}", "PYTHONPATH": "src"}
+    for command in commands("uv run alembic revision"):
+        done = run(command, project, environment)
+        assert done.returncode != 0
+        assert "call yours otherwise: users" in done.stdout
+
+
 @needs_postgresql
 def test_the_tests_of_the_routes_pass_on_postgresql(project: Path, postgres: str) -> None:
     race = project / "tests" / "test_race.py"
