@@ -57,8 +57,9 @@ ActiveUser = CurrentUser  # an inactive user is never a current user
 class RoleChecker:
     """A dependency that returns the current user if they have one of the roles; else 403."""
 
-    def __init__(self, allowed_roles: Iterable[Role]) -> None:
-        self.allowed_roles = frozenset(allowed_roles)
+    def __init__(self, allowed_roles: Role | Iterable[Role]) -> None:
+        roles = [allowed_roles] if isinstance(allowed_roles, str) else allowed_roles
+        self.allowed_roles = frozenset(map(Role, roles))  # refuses what is no role
 
     async def __call__(self, user: CurrentUser) -> User:
         if user.role not in self.allowed_roles:
@@ -66,7 +67,7 @@ class RoleChecker:
         return user
 
 
-allow_admin = RoleChecker([Role(ADMINISTRATOR)])
+allow_admin = RoleChecker(Role(ADMINISTRATOR))
 allow_moderator = RoleChecker(role for role in Role if role in (ADMINISTRATOR, "moderator"))
 AdminUser = Annotated[User, Depends(allow_admin)]
 
