@@ -146,3 +146,10 @@ def test_each_command_that_is_shown_can_be_typed(plain_template: Path, tmp_path:
         command = [sys.executable, "-W", "ignore", "-c", PARSED, module, name, json.dumps(words)]
         done = run(command, folder)
         assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_the_page_of_errors_names_each_that_the_guard_answers() -> None:
+    source = text(ROOT / "template/src/{{ package_name }}/auth/refusals.py.jinja")
+    answered = set(re.findall(r'": \((\d{3}), "(\w+)", ', source))
+    rows = re.findall(r"^\| (\d{3}) \| `(\w+)` \|", text(DOCS / "errors.md"), re.MULTILINE)
+    assert answered == set(rows)

@@ -31,8 +31,9 @@ Exit codes
   move-users  0 done or nothing to do, 1 failed, 2 --dry-run found changes,
           3 stopped before any change
   move-check  0 nothing to change, 2 there are lines to change
-  new     see `new --help`
-  all     64 wrong command line, 130 interrupted
+  new     0 done, 1 refused, 2 wrong command line or folder, 3 a tool or the network
+          is missing, 4 the project is not green, 5 the set-up did not finish
+  all     64 wrong command line (not new), 130 interrupted
 """
 USAGE, INTERRUPTED = 64, 130
 UNHEARD = (errno.EPIPE, errno.ENOSPC, errno.EIO)  # a reader that left, or a full disk behind >
@@ -225,28 +226,40 @@ ProjectFolder = Annotated[
 ]
 TenantDomain = Annotated[
     str | None,
-    typer.Option("--tenant", metavar="DOMAIN", parser=_given, help="Which tenant, if several."),
+    typer.Option(
+        "--tenant", metavar="DOMAIN", parser=_given, help="The tenant, if you use several."
+    ),
 ]
 Audience = Annotated[
     str | None,
-    typer.Option("--audience", metavar="ID", parser=_given, help="The identifier of the API."),
+    typer.Option(
+        "--audience", metavar="ID", parser=_given, help="The Identifier of the API in Auth0."
+    ),
 ]
 Timeout = Annotated[
     float,
-    typer.Option("--timeout", metavar="SECONDS", parser=_seconds, help="For each single call."),
+    typer.Option(
+        "--timeout", metavar="SECONDS", parser=_seconds, help="How long one call may take."
+    ),
 ]
-NoInput = Annotated[bool, typer.Option("--no-input", help="Never ask.")]
+NoInput = Annotated[bool, typer.Option("--no-input", help="Never ask a question.")]
 Via = Annotated[
     str | None,
     typer.Option(
         "--via",
         metavar="cli|env|api",
-        help="cli: the auth0 command line and your login; env: the same with AUTH0_CLIENT_ID and"
-        " AUTH0_CLIENT_SECRET; api: these without it. Default: api if they are set.",
+        help="cli: the Auth0 CLI with your login; env: the Auth0 CLI with AUTH0_CLIENT_ID and"
+        " AUTH0_CLIENT_SECRET; api: the Management API with the same two. Default: api if they"
+        " are set, otherwise cli.",
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; never asks.")]
-Scopes = Annotated[list[str] | None, typer.Option("--scope", metavar="SCOPE", parser=_given)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object; never ask.")]
+Scopes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--scope", metavar="SCOPE", parser=_given, help="A scope of the token; repeatable."
+    ),
+]
 Flag = typer.Option
 
 
@@ -255,7 +268,7 @@ def _new() -> None:
     """Appear in the list of commands; `run` passes the arguments on."""
 
 
-@cli.command("setup", help="Plan, confirm, apply, verify, write .env.")
+@cli.command("setup", help="Create or update the API in Auth0, and write .env.")
 def _setup(
     project: ProjectFolder = Path(),
     tenant: TenantDomain = None,
@@ -264,20 +277,26 @@ def _setup(
     no_input: NoInput = False,
     via: Via = None,
     json: AsJson = False,
-    dry_run: Annotated[bool, Flag("--dry-run", help="Show the plan; 2: changes.")] = False,
+    dry_run: Annotated[bool, Flag("--dry-run", help="Show the plan and stop.")] = False,
     yes: Annotated[bool, Flag("--yes", "-y", help="Apply the plan without asking.")] = False,
     replace_env: Annotated[
         bool, Flag("--replace-env", help="Replace differing values in .env.")
     ] = False,
-    no_env: Annotated[bool, Flag("--no-env", help="Leave .env alone: another tenant.")] = False,
-    prune: Annotated[bool, Flag("--prune", help="Drop scopes that are not declared.")] = False,
-    test_app: Annotated[bool, Flag("--test-app", help="An application for test tokens.")] = False,
+    no_env: Annotated[bool, Flag("--no-env", help="Leave .env alone.")] = False,
+    prune: Annotated[bool, Flag("--prune", help="Remove undeclared scopes from Auth0.")] = False,
+    test_app: Annotated[
+        bool, Flag("--test-app", help="Create an application for test tokens.")
+    ] = False,
     docs_app: Annotated[
-        bool, Flag("--docs-app", help="An application for Swagger's login.")
+        bool, Flag("--docs-app", help="Create an application for Swagger's login.")
     ] = False,
     docs_url: Annotated[
         list[str] | None,
-        Flag("--docs-url", metavar="URL", help="Where the API runs; default: localhost:8000."),
+        Flag(
+            "--docs-url",
+            metavar="URL",
+            help="Where the API runs, if not on localhost:8000; repeatable.",
+        ),
     ] = None,
 ) -> Options:
     return Options(
@@ -296,7 +315,7 @@ def _doctor(
     via: Via = None,
     json: AsJson = False,
     token: Annotated[
-        str | None, Flag("--token", metavar="-", help="-: also look at the token on stdin.")
+        str | None, Flag("--token", metavar="-", help="Also check the token on stdin: --token -")
     ] = None,
     scope: Scopes = None,
 ) -> Options:
@@ -314,7 +333,7 @@ def _token(
     timeout: Timeout = 60.0,
     no_input: NoInput = False,
     scope: Scopes = None,
-    fresh: Annotated[bool, Flag("--fresh", help="A new one, not the cached one.")] = False,
+    fresh: Annotated[bool, Flag("--fresh", help="Get a new token, not the cached one.")] = False,
 ) -> Options:
     return Options(
         "token", project.absolute(), tenant, audience, timeout, no_input,
@@ -331,7 +350,11 @@ def _move_check(project: ProjectFolder = Path(), json: AsJson = False) -> Option
 def _move_users(
     files: Annotated[
         Path,
-        Flag("--files", metavar="DIR", help="Where the import files go: outside any work tree."),
+        Flag(
+            "--files",
+            metavar="DIR",
+            help="A folder for the import files, outside any git work tree.",
+        ),
     ],
     project: ProjectFolder = Path(),
     tenant: TenantDomain = None,
@@ -339,9 +362,9 @@ def _move_users(
     no_input: NoInput = False,
     json: AsJson = False,
     upload: Annotated[
-        bool, Flag("--upload", help="Upload them, assign roles, check, remove the files.")
+        bool, Flag("--upload", help="Import the users, assign roles, check, remove the files.")
     ] = False,
-    dry_run: Annotated[bool, Flag("--dry-run", help="Show the plan; 2: changes.")] = False,
+    dry_run: Annotated[bool, Flag("--dry-run", help="Show the plan and stop.")] = False,
     yes: Annotated[bool, Flag("--yes", "-y", help="Apply the plan without asking.")] = False,
 ) -> Options:
     return Options(

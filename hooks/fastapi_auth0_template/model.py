@@ -88,7 +88,7 @@ class Connection:
 
     @property
     def words(self) -> str:
-        return "the Management API" if self.via == "api" else "the auth0 command line"
+        return "the Management API" if self.via == "api" else "the Auth0 CLI"
 
 
 def all_pages(page: Callable[[int], list[Json]], size: int, key: str) -> list[Json]:

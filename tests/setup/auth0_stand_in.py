@@ -23,7 +23,7 @@ STATE: dict[str, Any] = {
     "crash": False,  # a panic: its text on stdout, exit code 0
     "envelope": False,  # errors as JSON also where nobody asked for JSON
     "says": "",  # words on stderr before anything else
-    "failure": {},  # ends every command: message, code, reason
+    "failure": {},  # ends every command but --version: message, code, reason
     "exit": None,  # ends every command at once, with this code
     "pace": 1.0,  # factor for the pauses between retries
     "linger": 0.0,  # seconds between an error and the end of the process
@@ -121,7 +121,7 @@ class Executable:
             return int(self.state["exit"])
         sys.stderr.write(self.state["says"])
         try:
-            if self.state["failure"]:
+            if self.state["failure"] and argv != ["--version"]:  # asks nobody
                 raise Failure(**self.state["failure"])
             self._dispatch(argv)
         except Failure as failure:

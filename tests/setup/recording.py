@@ -1,7 +1,7 @@
 """Take the picture of docs/set-up.md: python tests/setup/recording.py PICTURE.
 
 It is what `setup` and the same again really print for a rendered project, with the stand-in
-executable and the tenant on loopback.
+executable and the tenant on loopback, which the picture gives the name of a tenant.
 """
 
 import io
@@ -47,7 +47,8 @@ def main(picture: Path) -> None:
                 stderr=subprocess.STDOUT,
                 text=True,
             )
-            console.print(done.stdout, markup=False, highlight=False)
+            said = done.stdout.replace(tenant.domain, "acme.eu.auth0.com")
+            console.print(said, markup=False, highlight=False)
     console.save_svg(str(picture), title="The set-up, twice", code_format=FORMAT)
 
 

@@ -141,7 +141,7 @@ def test_an_env_that_cannot_be_merged_is_one_finding_of_many(machine: Machine, f
 @pytest.mark.parametrize(
     ("script", "says"),
     [
-        ("exec sleep 60", "no answer from the auth0 command line"),
+        ("exec sleep 60", "no answer from the Auth0 CLI"),
         ("kill -SEGV $$", "exit code -11"),
         ("echo 'Please update!'", "it printed no JSON"),
     ],

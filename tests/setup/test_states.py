@@ -236,7 +236,7 @@ STATES = {
         code=1,
         flags=("--timeout", "2"),
     ),
-    "crash": State(installed_as(crash=True), "bad_answer", ("command line crashed",), code=1),
+    "crash": State(installed_as(crash=True), "bad_answer", ("Auth0 CLI crashed",), code=1),
     "certificate not trusted": State(
         state(),
         "tls",

@@ -165,9 +165,9 @@ def _is_local(url: str) -> bool:
 
 
 def cli(patience: Patience) -> Check:
-    """The auth0 command line is new enough for the set-up."""
+    """The Auth0 CLI is new enough for the set-up."""
     if not process.installed():
-        return skipped("cli", "the auth0 command line is not installed; only `setup` may need it")
+        return skipped("cli", "the Auth0 CLI is not installed; only `setup` may need it")
     try:
         version = executable.version(patience)
     except Problem as problem:

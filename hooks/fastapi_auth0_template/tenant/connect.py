@@ -53,7 +53,7 @@ def _choose(options: Options, console: Console, configured: str, names: Sequence
     if options.tenant:
         if options.tenant not in names:
             raise UnknownTenant(
-                f"the auth0 command line is not logged in to {options.tenant}",
+                f"the Auth0 CLI is not logged in to {options.tenant}",
                 f"Run `auth0 login` for it, or choose one of: {', '.join(names)}",
             )
         return options.tenant

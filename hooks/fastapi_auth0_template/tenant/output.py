@@ -38,7 +38,7 @@ from .process import LOGIN_STARTS, Output
 FLOOR = (1, 17, 0)
 RECOMMENDED = (1, 31, 0)
 ENV_MODE = (1, 37, 0)  # the first release with --via env
-AGAIN = "Run it again; if it stays, try --via api, or update the auth0 CLI."
+AGAIN = "Run it again; if it stays, try --via api, or update the Auth0 CLI."
 LACKS = "the login lacks a Management API scope"
 
 
@@ -52,9 +52,9 @@ def result(output: Output, patience: Patience, domain: str, *, silent: bool = Fa
         raise _expired(domain) if expired else _outdated(domain)
     if output.code is None:
         likely = ": the tenant is limiting requests, or the keyring is locked"
-        raise TimedOut("the auth0 command line", patience.seconds, likely)
+        raise TimedOut("the Auth0 CLI", patience.seconds, likely)
     if output.code == 130:
-        raise Interrupted("the auth0 command line was interrupted", "Run it again.")
+        raise Interrupted("the Auth0 CLI was interrupted", "Run it again.")
     answer = _json(output.stdout)
     if isinstance(answer, dict) and isinstance(answer.get("statusCode"), int):
         raise http_problem(answer["statusCode"], answer)
@@ -84,10 +84,10 @@ def _classified(output: Output, domain: str) -> Problem:
         if match:
             return _by_pattern(code, text, match, domain)
     if "something went wrong" in output.stdout.lower():
-        return BadAnswer("the auth0 command line crashed", AGAIN)
+        return BadAnswer("the Auth0 CLI crashed", AGAIN)
     silence = "it printed no JSON" if output.code == 0 else f"exit code {output.code}"
     words = printable(text) or silence
-    return BadAnswer(f"the auth0 command line failed: {words}", AGAIN)
+    return BadAnswer(f"the Auth0 CLI failed: {words}", AGAIN)
 
 
 # ------------------------------------------------------------------- the states of a login, by name
@@ -104,18 +104,16 @@ def _outdated(domain: str) -> Problem:
 
 
 def _unknown_tenant(domain: str) -> Problem:
-    return UnknownTenant(f"the auth0 command line is not logged in to {domain}")
+    return UnknownTenant(f"the Auth0 CLI is not logged in to {domain}")
 
 
 def _too_old(domain: str) -> Problem:
     floor = ".".join(map(str, FLOOR))
-    return CliTooOld(
-        f"this version of the auth0 command line is too old (at least {floor} is needed)"
-    )
+    return CliTooOld(f"this version of the Auth0 CLI is too old (at least {floor} is needed)")
 
 
 def _network(domain: str) -> Problem:
-    return NetworkFault(f"the auth0 command line cannot reach {domain or 'Auth0'}")
+    return NetworkFault(f"the Auth0 CLI cannot reach {domain or 'Auth0'}")
 
 
 STATES: dict[str, Callable[[str], Problem]] = {
@@ -124,7 +122,7 @@ STATES: dict[str, Callable[[str], Problem]] = {
     "login_hijack": _outdated,
     "unknown_tenant": _unknown_tenant,
     "config_corrupt": lambda domain: ConfigCorrupt(
-        "the auth0 command line cannot read its own configuration (~/.config/auth0/config.json)"
+        "the Auth0 CLI cannot read its own configuration (~/.config/auth0/config.json)"
     ),
     "token_corrupt": lambda domain: TokenCorrupt(
         f"the stored login to {domain} is corrupt",
@@ -134,23 +132,21 @@ STATES: dict[str, Callable[[str], Problem]] = {
         f"the machine login to {domain} has expired and cannot be renewed"
     ),
     "keyring": lambda domain: KeyringUnreadable(
-        f"the auth0 command line cannot read its login to {domain}: the keyring is out of reach"
+        f"the Auth0 CLI cannot read its login to {domain}: the keyring is out of reach"
     ),
     "env_incomplete": lambda domain: CredentialsMissing(
         "--via env needs AUTH0_DOMAIN with AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET"
     ),
     "env_tenant": lambda domain: UnknownTenant(
-        f"the auth0 command line refuses {domain}: AUTH0_DOMAIN names another tenant",
+        f"the Auth0 CLI refuses {domain}: AUTH0_DOMAIN names another tenant",
         "Set AUTH0_DOMAIN to the tenant's own domain, without --tenant.",
     ),
     "env_refused": lambda domain: Unauthorized(
-        f"{domain} gave the auth0 command line no token for these credentials",
+        f"{domain} gave the Auth0 CLI no token for these credentials",
         "Check AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET.",
     ),
     "cli_too_old": _too_old,
-    "tls": lambda domain: TlsFault(
-        f"the auth0 command line does not trust the certificate of {domain}"
-    ),
+    "tls": lambda domain: TlsFault(f"the Auth0 CLI does not trust the certificate of {domain}"),
     "network": _network,
 }
 # The first match counts.

@@ -108,7 +108,7 @@ def _executable() -> str:
     path = shutil.which("auth0")
     if path is None:
         raise NotInstalled(
-            "the auth0 command line is not installed (no `auth0` on PATH)",
+            "the Auth0 CLI is not installed (no `auth0` on PATH)",
             f"Install it ({INSTALL}), or set AUTH0_DOMAIN with AUTH0_CLIENT_ID and"
             " AUTH0_CLIENT_SECRET in the environment and use --via api.",
         )
