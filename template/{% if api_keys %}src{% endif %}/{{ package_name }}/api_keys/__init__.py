@@ -3,6 +3,6 @@
 Read it in this order: models, store, check, migrate.
 """
 
-from .check import ApiKeys
+from .check import ApiKeys, PrivateAnswers
 
-__all__ = ["ApiKeys"]
+__all__ = ["ApiKeys", "PrivateAnswers"]
