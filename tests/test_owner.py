@@ -304,6 +304,7 @@ def test_a_self_hosted_project_that_followed_its_pages_is_green(
         scopes.write('    READ_ORDERS = "read:orders", "Read orders"\n')
     add(project, "tests/test_followed.py", FOLLOWED.format(tests="\n\n\n".join(tests)))
     assert len(tests) == 2
+    assert len((project / "AGENTS.md").read_text(encoding="utf-8").splitlines()) <= 60
     lint(project)
     check_types(project, mypy_cache)
     code, said = outcome(project, "tests/test_followed.py", *SHORT[::2])
