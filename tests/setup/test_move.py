@@ -221,7 +221,7 @@ def test_the_upload(mover: Mover) -> None:
     mover.use()
     done = mover.machine.run(*mover.upload)
     assert done.code == 0, done
-    done.says("Done: 8 users", "copier update")
+    done.says("Importing users-0001.json", "Done: 8 users", "copier update")
     mover.assert_moved()
     writes = len(mover.tenant.writes)
     again = mover.machine.run(*mover.upload)

@@ -39,6 +39,7 @@ class UserTenant(ManagementTenant):
 
     def start_import(self, connection: str, name: str, content: bytes) -> str:
         """Upload an import file and return the id of the job. Existing users stay as they are."""
+        self._patience.tell(f"Importing {name}; a job may take minutes ...")
         job: Json = self._write(
             {},
             lambda options: self._api.jobs.users_imports.create(
