@@ -195,6 +195,14 @@ def test_on_and_off_keeps_the_owners_migrations(project: Callable[..., Path]) ->
     assert own.read_text(encoding="utf-8") == '"""Notes."""\n'
 
 
+def test_migrations_that_the_owner_moved_do_not_come_back(project: Callable[..., Path]) -> None:
+    folder = project(WORKING, database=True)
+    (folder / "migrations").rename(folder / "db")
+    commit(folder)
+    update(folder, NEXT, logs="json")
+    assert not (folder / "migrations").exists()
+
+
 STORED = "src/my_api/routes/messages.py"
 
 
