@@ -303,18 +303,22 @@ def test_the_token_comes_before_what_the_headers_of_a_body_say(
     assert client.post("/body", auth=good, content=b"x", headers=headers).json() == 1
 
 
+@pytest.mark.parametrize("waits", [True, False])
 def test_an_answer_of_the_owners_is_given_to_each_refusal(
-    probe: Probe, require_auth: Callable[..., Any], protect: Callable[..., None]
+    waits: bool, probe: Probe, require_auth: Callable[..., Any], protect: Callable[..., None]
 ) -> None:
     known: Any = probe()
     app = FastAPI(max_body_size=100)
     protect(app, known.app.state.guard, StrEnum("Scopes", {"WRITE": WRITE}))
     [refused] = [one for one in app.exception_handlers if getattr(one, "__name__", "") == "Refused"]
 
-    async def own(request: Request, error: Exception) -> Response:
+    def own(request: Request, error: Exception) -> Response:
         return Response("refused", 401)
 
-    app.add_exception_handler(refused, own)
+    async def awaited(request: Request, error: Exception) -> Response:
+        return own(request, error)
+
+    app.add_exception_handler(refused, awaited if waits else own)
 
     @app.post("/body", dependencies=[Depends(require_auth())])
     async def body(text: Annotated[str, Body()]) -> None: ...

@@ -115,7 +115,8 @@ class RefusalFirst:
                     await ask_guards(scope)
                 except Refused as error:
                     refused = error
-                    refusal = await scope["app"].exception_handlers[Refused](Request(scope), error)
+                    given = scope["app"].exception_handlers[Refused](Request(scope), error)
+                    refusal = given if isinstance(given, Response) else await given
                     refusal.raw_headers += [h for h in message["headers"] if b"content" not in h[0]]
                     await refusal(scope, receive, send)
             if refused is None:

@@ -33,13 +33,12 @@ shared_set = lru_cache(maxsize=256)(frozenset[str])  # one for all tokens with t
 class Claims(Mapping[str, Any]):
     """The claims of a verified token: `claims["sub"]`, `claims.get("org_id")`.
 
-    Read-only, because requests share it; no dataclass, whose fields FastAPI would send instead. Nor
-    does FastAPI fill in names with an underscore: no request brings claims, by `Depends(Claims)`.
+    Read-only, because requests share it; no dataclass, whose fields FastAPI would send instead.
     """
 
     __slots__ = ("_raw", "_scopes")
 
-    def __init__(self, _raw: Json, _scopes: frozenset[str]) -> None:
+    def __init__(self, _raw: Json, _scopes: frozenset[str]) -> None:  # `_`: read from no body
         self._raw, self._scopes = _raw, _scopes
 
     def __getitem__(self, name: str) -> Any:
@@ -118,9 +117,8 @@ def check_claims(payload: Json, issuers: Container[str], audience: str, now: flo
         raise Refused("claims", claim="sub")
     if _seconds(payload, "exp") <= now:
         raise Refused("expired")
-    if _seconds(payload, "iat") > now + LEEWAY:
-        raise Refused("not_yet_valid")
-    if "nbf" in payload and _seconds(payload, "nbf") > now + LEEWAY:
+    start = max(_seconds(payload, "iat"), _seconds(payload, "nbf") if "nbf" in payload else 0)
+    if start > now + LEEWAY:
         raise Refused("not_yet_valid")
 
 
