@@ -30,7 +30,7 @@ FRESH = 300.0  # a key that Auth0 revokes is trusted no longer than this, while 
 STALE = 86_400.0  # in an outage: Auth0's own limit for caches (stale-if-error), and a token's life
 COOL_DOWN = 10.0
 PAUSE = 1.0  # after a failed fetch, before a request without keys causes the next
-PATIENCE = 5.0  # that a request waits for a fetch before it is answered 503
+PATIENCE = 5.0  # how long a request waits for a fetch before it gets 503
 TIMEOUT = 20.0  # for one document, however slowly it trickles in; requests wait less
 MAX_DOCUMENT = 512_000  # bytes; Auth0's are below 10 KB
 MIN_BITS = 2048  # RFC 7518 3.3
@@ -242,7 +242,7 @@ def usable_keys(jwks: object) -> dict[str, LoadedKey]:
     listed = jwks.get("keys") if isinstance(jwks, dict) else None
     keys: dict[str, LoadedKey] = {}
     for jwk in listed if isinstance(listed, list) else ():
-        with suppress(Exception):  # a key that cannot be loaded is a key that is not there
+        with suppress(Exception):  # skip a key that cannot be loaded
             key = LoadedKey(jwk)
             signs_rs256 = (  # or may (RFC 7517 4.2 to 4.4)
                 jwk["kty"] == "RSA"

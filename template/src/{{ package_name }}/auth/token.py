@@ -136,7 +136,7 @@ def to_claims(payload: Json, grants_claim: str) -> Claims:
 
 
 def _seconds(payload: Json, name: str) -> float:
-    """Return a time in seconds since 1970 (NumericDate, RFC 7519 2), before the year 33658."""
+    """Return a time in seconds since 1970 (NumericDate, RFC 7519 2)."""
     value = payload.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e12:
         raise Refused("claims", claim=name)

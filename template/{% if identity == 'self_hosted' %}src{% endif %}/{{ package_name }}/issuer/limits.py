@@ -67,7 +67,7 @@ class Limits:
                 self.broken_until = 0.0 if retry else self.broken_until
                 return found
             except Exception as error:
-                if time.monotonic() > self.broken_until:  # of a crowd, one says so
+                if time.monotonic() > self.broken_until:  # log it once, not for each request
                     log.warning("REDIS_URL fails; this process counts alone: %r", error)
                 self.broken_until = time.monotonic() + REDIS_PAUSE
         return await getattr(self.own, question)(key, *more)

@@ -43,7 +43,7 @@ class Hasher:
         salt, digest = (
             b64encode(secrets.token_bytes(size)).decode().strip("=") for size in (16, 32)
         )
-        # Of no password. To verify it costs a hash, and to make it none.
+        # The hash of no password: it takes a hash's time to verify, and none to make.
         self.dummy = f"$argon2id$v=19$m={memory},t={ROUNDS},p={LANES}${salt}${digest}"
 
     def hash(self, password: str) -> str:

@@ -50,7 +50,7 @@ class Visitor:
 
 
 async def visitor(request: Request, tasks: BackgroundTasks) -> Visitor:
-    """The class itself, like any `def` dependency, would cost a thread."""
+    """Make the visitor here, because `Depends(Visitor)` would run in a thread, as a `def` does."""
     return Visitor(request, tasks)
 
 

@@ -2,8 +2,8 @@
 
 A refresh token is base64url(handle + secret); the row holds SHA-256 of the secret. A refresh draws
 a new salt, and the successor is HMAC-SHA256(salt, old secret): callers who race, or retry within
-RETRY, derive the same one, and nothing about it is stored. Any other secret under a known handle
-was replaced before: it was stolen, or its thief came first. So the session ends.
+RETRY, derive the same one, and nothing about it is stored. Any other secret with a known handle
+was replaced earlier, so two parties hold it, and one of them stole it: the session ends.
 """
 
 import hmac

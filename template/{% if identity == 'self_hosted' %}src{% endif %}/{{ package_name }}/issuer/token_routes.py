@@ -44,7 +44,7 @@ class RefreshToken(Incoming):
 
 
 def form_of(*fields: str) -> dict[str, Any]:
-    """Describe in OpenAPI a form that is read by hand; its first field is required."""
+    """Describe in OpenAPI a form that `read_form` reads; its first field is required."""
     properties = {field: {"type": "string", "minLength": 1} for field in fields}
     schema = {"type": "object", "properties": properties, "required": [fields[0]]}
     return {"requestBody": {"required": True, "content": {FORM: {"schema": schema}}}}
