@@ -7,6 +7,7 @@ application is `create_app(settings, fetch=tenant.fetch)`, and a request says `a
 import asyncio
 import hashlib
 import json
+import re
 import time
 import uuid
 from base64 import urlsafe_b64encode
@@ -168,8 +169,8 @@ class TokenAuth:
     def __call__(self, request: Any) -> Any:
         request.headers["Authorization"] = f"{'DPoP' if self.dpop else 'Bearer'} {self.token}"
         if self.dpop:
-            proof = self.tenant.proof(self.token, request.method, str(request.url))
-            request.headers["DPoP"] = proof
+            url = re.sub("^ws", "http", str(request.url))  # a handshake is a GET
+            request.headers["DPoP"] = self.tenant.proof(self.token, request.method, url)
         return request
 
 

@@ -234,11 +234,14 @@ def test_wrong_documents_do_not_replace_good_ones(probe: Probe, tenant: Tenant) 
 
 def test_custom_domains_of_the_tenant_are_issuers_too(probe: Probe, tenant: Tenant) -> None:
     custom, foreign = Tenant("login.example.com"), Tenant("login.evil.example")
+    custom.rotate(revoke=True)  # it has a key of its own
     tenant.documents = custom.own_documents()
     client = probe(auth0_custom_domains=(custom.domain,))
     assert status(client, tenant) == 200
     assert client.get("/any", auth=custom.auth()).status_code == 200
     assert client.get("/any", auth=foreign.auth()).status_code == 401
+    forged = custom.auth(iss=tenant.issuer, header={"kid": "key-1"})
+    assert client.get("/any", auth=forged).status_code == 401
 
 
 class Body(httpx.AsyncByteStream):
