@@ -249,6 +249,39 @@ def test_a_mail_server_that_refuses_is_one_line_without_a_secret(served: Served)
         assert secret not in log
 
 
+SILENT = """
+import asyncio, time
+from my_api.issuer import mail
+
+mail.LONGEST, mail.ANSWER = 2, 1
+
+async def talk(reader, writer):
+    writer.write(b"220 hello\\r\\n")
+    while line := await reader.readline():
+        if line.startswith(b"EHLO"):
+            writer.write(b"250 localhost\\r\\n")
+
+async def work():
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    began = time.monotonic()
+    await mail.Mail(f"smtp://127.0.0.1:{port}", "a@example.com").note("b@example.com", "changing")
+    print("given up after", int(time.monotonic() - began), "seconds")
+
+asyncio.run(work())
+"""
+
+
+def test_a_mail_server_that_falls_silent_is_given_up(plain_template: Path, tmp_path: Path) -> None:
+    """Also while it is told that nothing more comes, which aiosmtplib waits a minute for."""
+    project = render(plain_template, tmp_path / "project", SELF_HOSTED)
+    done = run([sys.executable, "-c", SILENT], project, {"PYTHONPATH": str(project / "src")})
+    assert done.returncode == 0, done.stdout
+    assert "mail_failed" in done.stdout
+    given_up = re.search(r"given up after (\d+) seconds", done.stdout)
+    assert given_up and int(given_up[1]) < 20, done.stdout
+
+
 def test_a_new_address_counts_when_its_owner_confirms_it(served: Served) -> None:
     old, new = "eve@example.com", "eve@example.org"
     eve = served.new_user(old)

@@ -14,15 +14,15 @@ from ..auth.refusals import warn
 from .answers import event_line
 
 PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
-LONGEST = 30.0  # seconds for one mail
+LONGEST, ANSWER = 30.0, 20.0  # seconds for one mail; for one answer, also to the QUIT after it
 POLICY = SMTP.clone(max_line_length=998)  # RFC 5322 2.1.1: a link stays in one line
 log = logging.getLogger(__name__)
 
 NOT_YOU = "If you did not ask for this, you need not do anything."
 LINKS = {
-    "reset": ("Set your password", "Set a new password here, once:", NOT_YOU),
-    "verify": ("Confirm your e-mail address", "Confirm that this address is yours:", NOT_YOU),
-    "change": ("Confirm your new e-mail address", "Confirm that this address is yours:", NOT_YOU),
+    "reset": ("Set your password", "Set a new password here, once:"),
+    "verify": ("Confirm your e-mail address", "Confirm that this address is yours:"),
+    "change": ("Confirm your new e-mail address", "Confirm that this address is yours:"),
 }
 NOTES = {
     "registered": (
@@ -49,13 +49,13 @@ class Mail:
             "port": parts.port or PORTS[parts.scheme],
             "username": unquote(parts.username) if parts.username else None,
             "password": unquote(parts.password) if parts.password else None,
+            "timeout": ANSWER,
             "use_tls": parts.scheme == "smtps",
             "start_tls": parts.scheme == "smtp+starttls",  # required, or never tried
         }
 
     async def link(self, to: str, context: str, url: str) -> None:
-        subject, text, end = LINKS[context]
-        await self.send(to, subject, text, url, end)
+        await self.send(to, *LINKS[context], url, NOT_YOU)
 
     async def note(self, to: str, about: str) -> None:
         await self.send(to, *NOTES[about])
