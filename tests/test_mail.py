@@ -279,7 +279,8 @@ def test_a_mail_server_that_falls_silent_is_given_up(plain_template: Path, tmp_p
     assert done.returncode == 0, done.stdout
     assert "mail_failed" in done.stdout
     given_up = re.search(r"given up after (\d+) seconds", done.stdout)
-    assert given_up and int(given_up[1]) < 20, done.stdout
+    assert given_up, done.stdout
+    assert int(given_up[1]) < 20
 
 
 def test_a_new_address_counts_when_its_owner_confirms_it(served: Served) -> None:
