@@ -28,7 +28,7 @@ class Problem(Exception):
 
 
 class Unexpected(Problem):
-    next_step = "This is a defect of the set-up: please report this line to the template."
+    next_step = "This is a defect of the set-up: please report this line to its maintainers."
 
 
 class Usage(Problem):

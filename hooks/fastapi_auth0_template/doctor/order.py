@@ -45,7 +45,7 @@ def run(examination: Examination) -> Iterator[Check]:
 
 
 def _unusable(name: str, value: str, kind: str) -> str:
-    return f"{name} is no {kind}" if value else f"{name} is not set"
+    return f"{name} is not a valid {kind}" if value else f"{name} is not set"
 
 
 def _inside(examination: Examination) -> Inside:

@@ -109,9 +109,9 @@ def guard(inside: Inside) -> Check:
     """The API itself can fetch the keys, with its HTTP client, proxies and certificates."""
     name = "guard"
     if inside.guard is None:
-        why = inside.guard_error or inside.why or "the settings have to be right first"
+        why = inside.guard_error or inside.why or "the settings have to be fixed first"
         if inside.guard_error:
-            remedy = "Start the API: it says the same, and where."
+            remedy = "Start the API to see the whole message."
             return failure(name, f"the API cannot start: {why}", remedy)
         return skipped(name, why, inside.remedy if inside.why else None)
     if inside.guard.get("ready"):

@@ -207,7 +207,11 @@ def dpop(api: Json, setting: str) -> Check:
     required = bool((api.get("proof_of_possession") or {}).get("required"))
     found = f"the tenant {'binds' if required else 'need not bind'} tokens; the API: DPoP {setting}"
     if required and setting == "off":
-        return failure("api-dpop", found, "Set AUTH0_DPOP=accepted, or free the API in Auth0.")
+        return failure(
+            "api-dpop",
+            found,
+            "Set AUTH0_DPOP=accepted, or let the API in Auth0 issue Bearer tokens.",
+        )
     if setting == "required" and not required:
         return warning("api-dpop", f"{found}; Bearer tokens are issued but refused", SETUP)
     return ok("api-dpop", found)

@@ -138,7 +138,7 @@ def form(given: str, audience: str, keys: list[Json] | None) -> tuple[Check, Par
         return failure(name, found, ask), None
     claims = _part(parts[1])
     if claims is None:
-        return failure(name, "its claims cannot be read", "Copy it whole."), None
+        return failure(name, "its claims cannot be read", "Copy the whole token."), None
     found = printable(f"a JWT, {header.get('alg')}, typ {header.get('typ')}")
     if header.get("alg") != "RS256":
         return failure(name, found, "The API must sign with RS256: run the set-up."), (
@@ -147,7 +147,10 @@ def form(given: str, audience: str, keys: list[Json] | None) -> tuple[Check, Par
         )
     sizes = {len(_bytes(str(key.get("n", "")))) for key in keys or ()}
     if sizes and len(_bytes(parts[2])) not in sizes:
-        return failure(name, "cut off, or longer than it was", "Copy it whole."), (header, claims)
+        return failure(name, "cut off, or something was added", "Copy the whole token."), (
+            header,
+            claims,
+        )
     return ok(name, found), (header, claims)
 
 
@@ -244,7 +247,7 @@ def times(look: Look) -> Check:
 def key(look: Look) -> Check:
     """It is signed with a key of the tenant."""
     if look.keys is None:
-        return skipped("token-key", "the tenant's keys are not at hand")
+        return skipped("token-key", "the tenant's keys could not be read")
     if look.header.get("kid") in [key.get("kid") for key in look.keys]:
         return ok("token-key", "signed with a key of the tenant")
     return failure("token-key", "signed with a key that the tenant does not have", NEW)
