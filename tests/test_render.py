@@ -84,7 +84,7 @@ def test_a_project_with_its_own_issuer_can_be_read_in_an_evening(
     issuer = [count for name, count in lines.items() if name.startswith("src/my_api/issuer/")]
     assert sum(issuer) <= 2_250
     assert max(issuer) <= 200
-    assert lines["src/my_api/database.py"] <= 111
+    assert lines["src/my_api/database.py"] <= 112
     assert lines["src/my_api/schema.py"] <= 113
     assert lines["src/my_api/units.py"] <= 129
     assert lines["scripts/admin.py"] <= 317
