@@ -153,3 +153,9 @@ def test_the_page_of_errors_names_each_that_the_guard_answers() -> None:
     answered = set(re.findall(r'": \((\d{3}), "(\w+)", ', source))
     rows = re.findall(r"^\| (\d{3}) \| `(\w+)` \|", text(DOCS / "errors.md"), re.MULTILINE)
     assert answered == set(rows)
+
+
+def test_the_page_for_contributors_names_each_test_file() -> None:
+    page = text(ROOT / "CONTRIBUTING.md")
+    for path in (ROOT / "tests").glob("test_*.py"):
+        assert f"`{path.name}`" in page, path.name

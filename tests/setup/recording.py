@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from setup.loopback_tenant import LoopbackTenant
 from setup.workbench import Machine
-from support import AUTOMATIC, ROOT, render
+from support import AUTOMATIC, copy_working_tree, render
 
 SHOWN = [["setup", "--yes", "--test-app"], ["setup", "--test-app"]]
 # Without the fonts that a reader's machine would have to fetch.
@@ -34,7 +34,8 @@ def main(picture: Path) -> None:
         certificates = Path(folder) / "ca.pem"
         authority.cert_pem.write_to_path(str(certificates))
         machine = Machine(Path(folder) / "machine", tenant, certificates)
-        render(ROOT, machine.project, AUTOMATIC)
+        template = copy_working_tree(Path(folder) / "template")
+        render(template, machine.project, AUTOMATIC)
         machine.use("cli")
         for arguments in SHOWN:
             console.print(f"$ uv run scripts/tenant.py {' '.join(arguments)}", style="bold")
