@@ -183,7 +183,7 @@ def add(project: Path, path: str, text: str) -> None:
 
 
 def outcome(project: Path, *paths: str, **values: str) -> tuple[int, str]:
-    done = run([*PYTEST, *paths], project, {"PYTHONPATH": "src", **values})
+    done = run([*PYTEST, *paths], project, {"PYTHONPATH": str(project / "src"), **values})
     return done.returncode, done.stdout
 
 
