@@ -311,7 +311,10 @@ def _scopes(value: Any) -> Iterator[tuple[int | None, str]]:
         if not isinstance(name, str):
             yield place, f"value: {_written(name)} is not text; put it in quotes"
         elif not SCOPE.fullmatch(name):
-            yield place, f'{name!r} is no scope: 1 to 280 printable characters, no blank, " or \\'
+            yield (
+                place,
+                f'{name!r} is not a scope: 1 to 280 printable characters, no space, " or \\',
+            )
         elif name in seen:
             yield place, f"{name} is there twice"
         elif fault := _word(0, 500)(text):

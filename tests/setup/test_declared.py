@@ -40,7 +40,11 @@ FAULTS: dict[str, tuple[Callable[[str], str], str, str]] = {
         "- value: read:messages",
     ),
     "a scope is yes": (replace("read:messages", "yes"), "true is not text", "- value: yes"),
-    "a scope has a blank": (replace("read:messages", "read messages"), "no scope", "- value: read"),
+    "a scope has a space": (
+        replace("read:messages", "read messages"),
+        "not a scope",
+        "- value: read",
+    ),
     "a switch is a word": (
         replace("enforce_policies: false", "enforce_policies: 'no'"),
         "'no' is neither true nor false",

@@ -158,7 +158,7 @@ def environment_fault(environ: Mapping[str, str], proxy: str, error: Exception) 
             f"Unset {proxy}, or name an http:// proxy.",
         )
     return MissingSetting(
-        f"{proxy or 'the proxy'} is no URL", "Type one, such as http://proxy.example.com:3128"
+        f"{proxy or 'the proxy'} is not a URL", "Type one, such as http://proxy.example.com:3128"
     )
 
 

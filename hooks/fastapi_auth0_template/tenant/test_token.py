@@ -42,7 +42,7 @@ def credential(environ: Mapping[str, str], name: str) -> str:
     protect(value)
     if not value.isascii() or any(char.isspace() or not char.isprintable() for char in value):
         raise CredentialsMissing(
-            f"{name} has a blank, a line break or a character that no secret has",
+            f"{name} has a space, a line break or a character that no secret has",
             "Copy it again, complete and nothing else.",
         )
     return value
