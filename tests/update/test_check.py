@@ -97,6 +97,16 @@ def test_answers_that_a_formatter_rewrote_are_answers(clean: Path, old: str, new
     assert "src/my_api/auth" in check(clean).stdout
 
 
+def test_a_rejected_part_is_found_though_git_ignores_it(clean: Path) -> None:
+    """Ignoring *.rej is usual, and it holds the only copy of the owner's lines."""
+    (clean / ".git/info/exclude").write_text("*.rej\n")
+    change_first_line(clean / CONFTEST)
+    commit(clean)
+    done = copier_command(clean, "update", "--defaults", "--conflict", "rej")
+    assert done.returncode == 0, done.stdout
+    assert check(clean).stdout.splitlines()[1:] == [f"  {CONFTEST}.rej"]
+
+
 def test_a_settled_conflict_is_not_found_any_more(clean: Path) -> None:
     change_first_line(clean / CONFTEST)
     commit(clean)

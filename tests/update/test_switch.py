@@ -203,6 +203,17 @@ def test_migrations_that_the_owner_moved_do_not_come_back(project: Callable[...,
     assert not (folder / "migrations").exists()
 
 
+def test_a_project_with_a_database_module_of_its_own_gets_migrations(
+    project: Callable[..., Path],
+) -> None:
+    folder = project(WORKING)
+    (folder / "src/my_api/database.py").write_text('"""Ours."""\n')
+    commit(folder)
+    update(folder, WORKING, database=True)
+    assert (folder / "migrations/env.py").is_file()
+    assert "  src/my_api/database.py:" in check(folder).stdout
+
+
 STORED = "src/my_api/routes/messages.py"
 
 
