@@ -91,6 +91,31 @@ class Connection:
         return "the Management API" if self.via == "api" else "the Auth0 CLI"
 
 
+KEYS = {"clients": "client_id", "users": "user_id", "custom_domains": "domain"}  # others: id
+
+
+def list_of(name: str, items: Any) -> list[Json] | None:
+    """Return the list, or None if it is none of such objects, with what is read of each."""
+    key = KEYS.get(name, "id")
+    if not isinstance(items, list) or not all(_is_sound(item, key) for item in items):
+        return None
+    return items
+
+
+def _is_sound(item: object, key: str) -> bool:
+    if not isinstance(item, dict) or not isinstance(item.get(key), str):
+        return False
+    declared, granted = item.get("scopes") or [], item.get("scope") or []
+    policies = item.get("subject_type_authorization") or {}
+    return (
+        all(isinstance(each, list) for each in (declared, granted))
+        and all(isinstance(each, dict) and isinstance(each.get("value"), str) for each in declared)
+        and all(isinstance(each, str) for each in granted)
+        and isinstance(policies, dict)
+        and all(isinstance(each or {}, dict) for each in policies.values())
+    )
+
+
 def all_pages(page: Callable[[int], list[Json]], size: int, key: str) -> list[Json]:
     """Return the items of all pages, each once; end even if the server repeats a page forever."""
     found: dict[str, Json] = {}

@@ -155,6 +155,35 @@ def test_a_fault(machine: Machine, place: Place, case: Case, way: str) -> None:
         machine.finish("--via", via)
 
 
+SOUND = {"id": "a" * 24, "identifier": AUDIENCE, "name": "API", "scopes": []}
+UNSOUND: list[tuple[str, object]] = [
+    (API, {}),
+    (API, {"resource_servers": [{"identifier": AUDIENCE}]}),
+    (API, {"resource_servers": [{**SOUND, "scopes": ["read:messages"]}]}),
+    (API, {"resource_servers": [{**SOUND, "subject_type_authorization": "allow"}]}),
+    (CLIENTS, {"clients": [{"name": "Somebody's"}]}),
+    (GRANTS, [{"client_id": "c" * 32, "audience": AUDIENCE}]),
+]
+
+
+@pytest.mark.parametrize("via", ["cli", "api"])
+@pytest.mark.parametrize(("path", "body"), UNSOUND)
+def test_an_answer_of_another_shape(machine: Machine, via: str, path: str, body: object) -> None:
+    machine.use(via)
+    assert machine.setup().code == 0
+    before = machine.env_file.read_bytes(), len(machine.tenant.writes)
+    machine.tenant.fail(Answer(200, body), "GET", path, times=FOR_EVER)
+    for command in (("setup", "--yes", "--test-app"), ("doctor",)):
+        done = machine.run(*command, "--via", via)
+        if path == CLIENTS and command == ("doctor",):
+            continue  # it looks at none
+        done.says("no list of" if via == "cli" else "the Management API gave")
+        assert "defect" not in done.said
+        assert done.code == (1 if command[0] == "setup" else 0), done
+    assert (machine.env_file.read_bytes(), len(machine.tenant.writes)) == before
+    machine.finish()
+
+
 def test_an_outgrown_answer_is_told_by_its_json(machine: Machine) -> None:
     """Releases after 1.33 announce errors as one JSON object."""
     machine.install(version="1.34.0", envelope=True)

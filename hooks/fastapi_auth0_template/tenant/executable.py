@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from ..model import Json, Patience, all_pages
+from ..model import Json, Patience, all_pages, list_of
 from ..plan import APP_FIELDS, PAGE
 from ..problems import BadAnswer, NotFound, NotLoggedIn, Problem
 from .output import AGAIN, result
@@ -84,9 +84,9 @@ class CliTenant:
         except NotFound as problem:
             raise no_such_list(self.domain, problem) from None
         items = answer.get(name) if isinstance(answer, dict) else answer
-        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        if (found := list_of(name, items)) is None:
             raise BadAnswer(f"`auth0 api get {path}` gave no list of {name}", AGAIN)
-        return items
+        return found
 
     def _object(self, method: str, path: str, body: Json | None = None) -> Json:
         answer = self._call(method, path, body)

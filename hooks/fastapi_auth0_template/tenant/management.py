@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..model import Json, Patience, all_pages
+from ..model import Json, Patience, all_pages, list_of
 from ..plan import APP_FIELDS, PAGE
 from ..problems import BadAnswer, CredentialsMissing, Forbidden, LibraryMissing, NotFound, Problem
 from .executable import no_such_list
@@ -86,13 +86,14 @@ class ManagementTenant:
                 ).items
             )
         )
+        found = checked("resource_servers", found)
         return [api for api in found if api.get("identifier") == identifier]
 
     def applications(self) -> list[Json]:
         return all_pages(self._applications, PAGE, "client_id")
 
     def _applications(self, number: int) -> list[Json]:
-        page: list[Json] = self._read(
+        page = self._read(
             lambda options: (
                 self._api.clients.list(
                     app_type="non_interactive,spa",
@@ -105,15 +106,16 @@ class ManagementTenant:
                 ).items
             )
         )
-        return page
+        return checked("clients", page)
 
     def grants(self, audience: str, client_id: str | None = None) -> list[Json]:
         named = {"client_id": client_id} if client_id else {}
-        return self._pages(
+        found = self._pages(
             lambda options: self._api.client_grants.list(
                 audience=audience, request_options=options, **named
             )
         )
+        return checked("client_grants", found)
 
     def custom_domains(self) -> list[str]:
         found = self._read(lambda options: self._api.custom_domains.list(request_options=options))
@@ -215,6 +217,13 @@ def _not_understood(error: Exception) -> Problem:
         f"the Management API gave an answer that cannot be parsed ({type(error).__name__})",
         "Run it again; check that no proxy answers for the tenant.",
     )
+
+
+def checked(name: str, items: Any) -> list[Json]:
+    """Return the items of an answer, if it is a list of such objects."""
+    if (found := list_of(name, items)) is None:
+        raise BadAnswer(f"the Management API gave no list of {name}")
+    return found
 
 
 def _plain(answer: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 from ..model import Json
 from ..problems import Problem, RateLimited
 from ..text import printable
-from .management import ManagementTenant
+from .management import ManagementTenant, checked
 
 BATCH = 50  # users or permissions in one request
 PAGE = 50
@@ -27,7 +27,7 @@ class UserTenant(ManagementTenant):
 
     def by_email(self, email: str) -> list[Json]:
         """Return all users with this address, in any connection."""
-        found: list[Json] = self._read(
+        found = self._read(
             lambda options: self._api.users.list_users_by_email(
                 email=email,
                 fields="user_id,email,blocked",
@@ -35,7 +35,7 @@ class UserTenant(ManagementTenant):
                 request_options=options,
             )
         )
-        return found
+        return checked("users", found)
 
     def start_import(self, connection: str, name: str, content: bytes) -> str:
         """Upload an import file and return the id of the job. Existing users stay as they are."""
