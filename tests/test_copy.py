@@ -65,6 +65,7 @@ def test_data_wins_over_the_data_file(plain_template: Path, tmp_path: Path) -> N
     [
         ([], "Interactive session required"),
         (["--defaults"], '"auth0_setup" is required'),
+        (["--defaults", "-d", "database=true"], '"auth0_setup" is required'),
         (["--defaults", "-d", "auth0_setup=manual"], '"auth0_domain" is required'),
         (["--defaults", "-d", "auth0_setup=both"], "Invalid choice for 'auth0_setup': 'both'"),
         (
