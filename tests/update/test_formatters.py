@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from support import git, run
+from support import ROOT, git, run
 from update.lifecycle import OWNED, check, commit, update
 from update.next_release import CHANGED
 from update.releases import NEXT, WORKING, releases
 
 Project = Callable[..., Path]
 GUARD = "src/my_api/auth/guard.py"
+PAGE = ROOT / "docs/update.md"
 MINE = ["src/my_api/main.py", "src/my_api/settings.py", "tests/conftest.py", "scripts/own.py"]
 
 
@@ -75,6 +76,20 @@ def test_line_ends_of_windows_do_not_reach_git(project: Project) -> None:
     update(folder, NEXT)
     assert GUARD not in check(folder).stdout
     assert b"\r" not in guard.read_bytes()
+
+
+def test_an_update_that_conflicts_can_be_started_over(project: Project) -> None:
+    """By the commands of docs/update.md; git refuses `checkout .` of a file in conflict."""
+    [commands] = re.findall("`(git checkout [^`]* && git clean [^`]*)`", PAGE.read_text("utf-8"))
+    folder = project(WORKING)
+    guard = folder / GUARD
+    guard.write_text(f"# Ours\n{guard.read_text()}")
+    commit(folder)
+    update(folder, NEXT)
+    assert "conflict" in check(folder).stdout
+    for command in commands.split(" && "):
+        assert run(command.split(), folder).returncode == 0, command
+    assert git(folder, "status", "--porcelain") == ""
 
 
 def test_the_way_out_of_a_conflict_in_a_whole_file(project: Project) -> None:
