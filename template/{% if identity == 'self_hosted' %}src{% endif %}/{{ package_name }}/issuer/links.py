@@ -2,6 +2,8 @@
 
 The table holds digests. A link names the user who asked, and is good while that user still has the
 address that it was sent to; redeeming deletes it. Only a POST redeems: mail scanners follow links.
+
+Lock the user before a link: whoever changes a user voids the links after it.
 """
 
 import secrets
@@ -29,7 +31,8 @@ def create(
 ) -> str:
     """Make a link's token; void earlier ones of the same context."""
     token = secrets.token_urlsafe(32)
-    moment: datetime = connection.scalars(select(now())).one()
+    locked = select(now()).select_from(users).where(users.c.id == user_id).with_for_update()
+    moment: datetime = connection.scalars(locked).one()
     connection.execute(delete(links).where(links.c.user_id == user_id, links.c.context == context))
     connection.execute(
         insert(links).values(
@@ -54,6 +57,8 @@ def find(connection: Connection, token: str, *contexts: Context) -> Row[Any] | N
 
 def redeem(connection: Connection, token: str, *contexts: Context) -> Row[Any] | None:
     """Do the same as `find`, and void the token: only one of several callers gets the user."""
+    owner = select(links.c.user_id).where(_good(token, contexts)).scalar_subquery()
+    connection.execute(select(users.c.id).where(users.c.id == owner).with_for_update())
     row = find(connection, token, *contexts)
     gone = connection.execute(delete(links).where(_good(token, contexts)))
     return row if gone.rowcount else None
