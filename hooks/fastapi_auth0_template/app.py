@@ -180,6 +180,8 @@ def _catch_signals(options: Options, console: Console) -> None:
     def stop(*_: object) -> None:
         process.stop()
         console.restore_terminal()
+        with suppress(OSError):
+            console.clean_up()
         with suppress(RuntimeError, OSError):  # it interrupted another print; the reader left
             code = _failed(options, console, _interrupted(options, console))
             if options.json:

@@ -7,7 +7,7 @@ import shutil
 import sys
 import textwrap
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -75,6 +75,7 @@ class Console:
         self.report = report or Report()
         self.mute_reason = _why_mute(options)
         self._modes = _terminal_modes()
+        self.clean_up: Callable[[], None] = lambda: None  # also when a signal ends the process
 
     @property
     def asks(self) -> bool:

@@ -2,7 +2,9 @@
 
 import json
 import resource
+import signal
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from argon2 import PasswordHasher
 from fastapi_auth0_template.move import files
 from fastapi_auth0_template.move.project import User
 from fastapi_auth0_template.problems import FilesFault
-from setup.loopback_tenant import BAD_GATEWAY, MANAGEMENT, RESET, rate_limited
+from setup.loopback_tenant import BAD_GATEWAY, MANAGEMENT, RESET, Gate, rate_limited
 from setup.loopback_users import FILE_LIMIT, IMPORT_SCHEMA, MOVE_SCOPES, PeopledTenant
 from setup.movers import API, PASSWORD, Mover, bcrypt_hash, people, project_with_people, user_id
 from setup.test_kill import kill_at
@@ -435,10 +437,6 @@ def test_a_kill_at_a_request(mover: Mover, number: int, after_effect: bool) -> N
 
 
 def test_ctrl_c_says_how_to_go_on(mover: Mover) -> None:
-    import signal
-
-    from setup.loopback_tenant import Gate
-
     mover.use()
     mover.tenant.gate = gate = Gate(WRITES.start + 7, after_effect=False)
     process = mover.machine.start(*mover.upload)
@@ -447,6 +445,27 @@ def test_ctrl_c_says_how_to_go_on(mover: Mover) -> None:
     stderr = process.communicate(timeout=20)[1]
     assert process.returncode == 130
     assert "Run the same command again" in " ".join(stderr.split())
+    assert not mover.files.exists()
+
+
+@pytest.mark.parametrize("flags", [[], ["--dry-run"]], ids=["files", "dry run"])
+def test_ctrl_c_during_the_export_leaves_no_hash(mover: Mover, flags: list[str]) -> None:
+    """Even in the temporary folder of a dry run."""
+    slow = "import pathlib, sys, time\npathlib.Path(sys.argv[-1]).touch()\ntime.sleep(60)\n"
+    (mover.machine.project / "scripts" / "admin.py").write_text(slow, encoding="utf-8")
+    temporary = mover.machine.root / "temporary"
+    temporary.mkdir()
+    arguments = ("move-users", "--files", str(mover.files), *flags)
+    process = mover.machine.start(*arguments, TMPDIR=str(temporary))
+    deadline = time.monotonic() + 30
+    while not list(mover.machine.root.rglob("export.ndjson")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert list(temporary.iterdir()) == []
+    assert not mover.files.exists()
 
 
 def test_json(mover: Mover) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -27,7 +28,7 @@ def move_users(options: Options, console: Console) -> int:
     tenant = _tenant(options, console) if options.upload else None
     access = project.access(found)
     console.report.facts["audience"] = access.audience
-    users = _export(options, found)
+    users = _export(options, console, found)
     files.check(users)
     if tenant is None:
         return _only_files(options, console, users)
@@ -36,16 +37,17 @@ def move_users(options: Options, console: Console) -> int:
     try:
         return _upload(options, console, move)
     finally:
-        if not options.dry_run:
-            files.remove(options.files)
+        console.clean_up()
 
 
-def _export(options: Options, found: project.SelfHosted) -> list[project.User]:
+def _export(options: Options, console: Console, found: project.SelfHosted) -> list[project.User]:
     """Return the users, and delete the file they came in. A dry run makes no folder."""
     if options.dry_run:
         with TemporaryDirectory() as folder:
+            console.clean_up = lambda: shutil.rmtree(folder, ignore_errors=True)
             return project.export(found, Path(folder) / project.EXPORT)
     files.prepare(options.files, found.root)
+    console.clean_up = lambda: files.remove(options.files)
     try:
         return project.export(found, options.files / project.EXPORT)
     finally:
@@ -75,6 +77,7 @@ def _only_files(options: Options, console: Console, users: list[project.User]) -
         console.say(f"{len(users)} users can be moved. Nothing was written.")
         return 2 if users else 0
     paths = files.write(options.files, users)
+    console.clean_up = lambda: None
     console.report.status = "applied"
     console.report.changes = [
         {"target": "file", "action": "create", "text": [str(path)]} for path in paths
