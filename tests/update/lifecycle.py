@@ -76,5 +76,5 @@ def green(project: Path, cache: Path) -> None:
     lint(project)
     check_types(project, cache)
     for command in ([sys.executable, "scripts/check_update.py"], PYTEST):
-        done = run(command, project, {"PYTHONPATH": "src"})
+        done = run(command, project, {"PYTHONPATH": str(project / "src")})
         assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}"
