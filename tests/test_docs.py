@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support import QUESTIONS, ROOT, SELF_HOSTED, git, render, run
+from support import JINJA, QUESTIONS, ROOT, SELF_HOSTED, git, render, run
 
 DOCS = ROOT / "docs"
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.glob("*.md")), ROOT / "benchmarks/README.md"]
@@ -159,3 +159,17 @@ def test_the_page_for_contributors_names_each_test_file() -> None:
     page = text(ROOT / "CONTRIBUTING.md")
     for path in (ROOT / "tests").glob("test_*.py"):
         assert f"`{path.name}`" in page, path.name
+
+
+def test_the_readme_shows_each_choice_and_the_default_first() -> None:
+    cells = dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", text(ROOT / "README.md"), re.MULTILINE))
+    for name, question in QUESTIONS.items():
+        choices = ["false", "true"] if question["type"] == "bool" else question.get("choices")
+        if choices and name != "auth0_setup":
+            values = [*(choices.values() if isinstance(choices, dict) else choices)]
+            shown = [each for each in re.findall("`([^`]+)`", cells[name]) if each in values]
+            assert sorted({*shown}) == sorted(values), name
+            default = JINJA.from_string(str(question["default"])).render(
+                identity="auth0", api_keys=False
+            )
+            assert shown[0] == default.replace("False", "false"), name
