@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from support import git, run
-from update.lifecycle import check, commit, copier_command, update
+from update.lifecycle import check, commit, copier_command, fresh, update
 from update.next_release import ADDED, REMOVED
 from update.releases import NEXT, WORKING
 
@@ -284,6 +284,15 @@ def test_answers_of_another_name_are_known(clean: Path) -> None:
     done = copier_command(clean, "update", "--defaults", "-r", NEXT, "-a", other)
     assert done.returncode == 0, done.stdout
     assert f"  {REMOVED}\n" in check(clean).stdout
+
+
+def test_a_project_inside_has_a_check_of_its_own(clean: Path) -> None:
+    template = yaml.safe_load((clean / ".copier-answers.yml").read_text())["_src_path"]
+    fresh(template, WORKING, clean / "services/inner", {"package_name": "inner"})
+    commit(clean)
+    (clean / "services/inner/src/inner/auth").rename(clean / "services/inner/src/inner/door")
+    assert check(clean).stdout == ""
+    assert "  src/inner/auth" in check(clean / "services/inner").stdout
 
 
 def test_answers_that_are_gone_are_named(clean: Path) -> None:
