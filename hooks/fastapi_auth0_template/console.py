@@ -140,7 +140,12 @@ class Console:
         from rich.console import Console as RichConsole
 
         return RichConsole(
-            file=sys.stdout, width=_width(), highlight=False, markup=False, emoji=False
+            file=sys.stdout,
+            width=_width(),
+            height=25,  # without one, a dumb terminal has 80 columns for it
+            highlight=False,
+            markup=False,
+            emoji=False,
         )
 
     def as_json(self, command: str, code: int) -> None:

@@ -448,9 +448,14 @@ def test_ctrl_c_says_how_to_go_on(mover: Mover) -> None:
     assert not mover.files.exists()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize("flags", [[], ["--dry-run"]], ids=["files", "dry run"])
-def test_ctrl_c_during_the_export_leaves_no_hash(mover: Mover, flags: list[str]) -> None:
-    """Even in the temporary folder of a dry run."""
+def test_a_signal_during_the_export_leaves_no_hash(
+    mover: Mover, flags: list[str], number: signal.Signals
+) -> None:
+    """Even in the temporary folder of a dry run, and when the terminal closes."""
+    if signal.getsignal(number) is signal.SIG_IGN:
+        pytest.skip("these tests run under nohup")
     slow = "import pathlib, sys, time\npathlib.Path(sys.argv[-1]).touch()\ntime.sleep(60)\n"
     (mover.machine.project / "scripts" / "admin.py").write_text(slow, encoding="utf-8")
     temporary = mover.machine.root / "temporary"
@@ -461,7 +466,7 @@ def test_ctrl_c_during_the_export_leaves_no_hash(mover: Mover, flags: list[str])
     while not list(mover.machine.root.rglob("export.ndjson")):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     process.communicate(timeout=20)
     assert process.returncode == 130
     assert list(temporary.iterdir()) == []

@@ -147,13 +147,15 @@ def test_warnings_of_python_do_not_reach_the_terminal(machine: Machine) -> None:
     assert done.code == 0, done
 
 
-def spawn(machine: Machine, *arguments: str, columns: int = 80) -> "pexpect.spawn[str]":
+def spawn(
+    machine: Machine, *arguments: str, columns: int = 80, term: str = "xterm"
+) -> "pexpect.spawn[str]":
     python, *argv = machine.argv(*arguments)
     return pexpect.spawn(
         python,
         argv,
         cwd=str(machine.project),
-        env=machine.env() | {"TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"},
+        env=machine.env() | {"TERM": term, "PROMPT_TOOLKIT_NO_CPR": "1"},
         encoding="utf-8",
         timeout=30,
         dimensions=(24, columns),
@@ -242,11 +244,12 @@ def test_a_pipe_that_sends_nothing_is_told(machine: Machine) -> None:
 
 @pytest.mark.parametrize("command", ["setup --dry-run --test-app --docs-app", "doctor"])
 @pytest.mark.parametrize("columns", [60, 80])
+@pytest.mark.parametrize("kind", ["xterm", "dumb"])
 def test_it_is_readable_at_the_width_of_the_terminal(
-    machine: Machine, command: str, columns: int
+    machine: Machine, command: str, columns: int, kind: str
 ) -> None:
     machine.use("api")
-    terminal = spawn(machine, *command.split(), columns=columns)
+    terminal = spawn(machine, *command.split(), columns=columns, term=kind)
     terminal.expect(pexpect.EOF)
     terminal.close()
     lines = [CODES.sub("", line).strip("\r") for line in str(terminal.before).split("\n")]
