@@ -144,6 +144,20 @@ def burn(claims: Sender, session: DbSession) -> None:
     session.execute(delete(Letter))
 '''
 
+INNER = '''"""What the page mounts."""
+
+from fastapi import APIRouter
+
+from .issuer import CurrentUser
+
+router = APIRouter()
+
+
+@router.get("/mail")
+async def mail(user: CurrentUser) -> str:
+    """Return the address of the caller."""
+    return user.email
+'''
 FOLLOWED = '''"""What the pages tell an owner to test."""
 
 from collections.abc import Callable
@@ -170,6 +184,8 @@ def test_drafts(
     paths = [(method, f"/api/drafts{{path}}") for method, path in calls]
     assert [client.request(*one, headers=headers).status_code for one in paths] == statuses
     assert {{client.request(*one).status_code for one in paths}} == {{401}}
+    assert "@" in client.get("/inner/mail", headers=headers).json()
+    assert client.get("/inner/mail").status_code == 401
 '''
 
 
@@ -303,6 +319,12 @@ def test_a_self_hosted_project_that_followed_its_pages_is_green(
     with (project / "src/my_api/scopes.py").open("a", encoding="utf-8") as scopes:
         scopes.write('    READ_ORDERS = "read:orders", "Read orders"\n')
     add(project, "tests/test_followed.py", FOLLOWED.format(tests="\n\n\n".join(tests)))
+    text = (ROOT / "docs/self-hosted.md").read_text(encoding="utf-8")
+    [block] = re.findall(r"^    mounted = FastAPI.*\n(?:    .*\n)+", text, re.M)
+    main = (project / "src/my_api/main.py").read_text(encoding="utf-8")
+    main = main.replace("    return app\n", f"\n{block}    return app\n", 1)
+    add(project, "src/my_api/main.py", main.replace("import health,", "import health, inner,"))
+    add(project, "src/my_api/inner.py", INNER)
     assert len(tests) == 2
     assert len((project / "AGENTS.md").read_text(encoding="utf-8").splitlines()) <= 60
     lint(project)
