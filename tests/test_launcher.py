@@ -282,6 +282,20 @@ def test_a_login_in_the_address_of_the_template_is_not_shown(tmp_path: Path, log
     assert "an-access-token" not in done.stdout
 
 
+def test_inside_a_hook_of_another_repository(small: Path, tmp_path: Path) -> None:
+    """git sets GIT_DIR for its hooks; people export it, too."""
+    commit_all(small)
+    (other := tmp_path / "other").mkdir()
+    commit_all(other)
+    head = git(other, "rev-parse", "HEAD")
+    environment = {"GIT_DIR": str(other / ".git"), "GIT_INDEX_FILE": str(other / ".git" / "index")}
+    done = run([*LAUNCHER, "project", "--template", str(small), *EXAMPLE], tmp_path, environment)
+    assert done.returncode == 0, done.stdout
+    assert git(other, "rev-parse", "HEAD") == head
+    assert git(other, "ls-files") == ""
+    assert "uv.lock" in git(tmp_path / "project", "ls-files").splitlines()
+
+
 def test_an_answer_to_no_question_is_named(small: Path, tmp_path: Path) -> None:
     command = [*LAUNCHER, "project", "--template", str(small), *EXAMPLE, "-d", "dpopp=required"]
     assert "ignored: the template has no question dpopp\n" in run(command, tmp_path).stdout

@@ -37,6 +37,10 @@ Exit codes
 """
 USAGE, INTERRUPTED = 64, 130
 UNHEARD = (errno.EPIPE, errno.ENOSPC, errno.EIO)  # a reader that left, or a full disk behind >
+REPOSITORY = (  # set inside a git hook: git would work on that repository, wherever it is called
+    *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY"),
+    *("GIT_PREFIX", "GIT_NAMESPACE"),
+)
 cli = typer.Typer(
     name="fastapi-auth0-template",
     help="Make a FastAPI project with Auth0, set up its tenant, find out why tokens fail.",
@@ -50,6 +54,8 @@ cli = typer.Typer(
 
 def run(argv: Sequence[str], *, catch_signals: bool = False) -> int:
     """Run one command and return its exit code; every failure ends as a message."""
+    for name in REPOSITORY:
+        os.environ.pop(name, None)
     if argv[:1] == ["new"]:
         return new(argv[1:])
     _open_streams()

@@ -8,6 +8,7 @@ import pytest
 
 from setup import loopback_tenant as loopback
 from setup.workbench import AUDIENCE, Machine
+from support import commit_all
 
 DISCOVERY, KEYS = "/.well-known/openid-configuration", "/.well-known/jwks.json"
 FOR_EVER = float("inf")
@@ -122,6 +123,15 @@ def test_without_access_to_the_management_api(machine: Machine) -> None:
     assert found["api"]["status"] == "skipped"
     assert found["discovery"]["status"] == found["keys"]["status"] == "ok"
     assert code in (0, 1)
+
+
+def test_an_env_in_git_is_found_inside_a_hook_too(machine: Machine) -> None:
+    machine.use("api")
+    assert machine.setup().code == 0
+    commit_all(machine.project)
+    machine.environment["GIT_DIR"] = str(machine.root / "elsewhere")
+    found = checks(machine)[1]["env-file"]
+    assert (found["status"], found["found"]) == ("failure", ".env is in git")
 
 
 @pytest.mark.parametrize("fault", ["link", "UTF-16"])
