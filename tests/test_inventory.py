@@ -359,12 +359,21 @@ def test_a_scope_that_is_unknown_or_that_no_guard_looks_at_is_named(
     assert f"/orders: {named}" in said
 
 
-def test_a_scope_that_no_challenge_can_carry_is_named(project: Path) -> None:
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ('ODD = "nachrichten:ändern", "Odd"', "'nachrichten:ändern' is not a scope"),
+        ('DELETE = "write:messages", "Delete"', "DELETE is WRITE_MESSAGES: both have the value"),
+    ],
+)
+def test_a_scope_that_cannot_be_told_or_is_another_is_named(
+    project: Path, line: str, named: str
+) -> None:
     """`Security` takes what `require_auth` would refuse at once."""
     module = project / "src/my_api/scopes.py"
     text = module.read_text(encoding="utf-8")
-    module.write_text(f'{text}    ODD = "nachrichten:ändern", "Odd"\n', encoding="utf-8")
+    module.write_text(f"{text}    {line}\n", encoding="utf-8")
     code, said = inventory(project)
     module.write_text(text, encoding="utf-8")
     assert code == 1
-    assert "'nachrichten:ändern' is not a scope" in said
+    assert named in said
