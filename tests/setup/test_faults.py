@@ -184,6 +184,15 @@ def test_an_answer_of_another_shape(machine: Machine, via: str, path: str, body:
     machine.finish()
 
 
+def test_an_answer_that_is_nested_too_deep(machine: Machine) -> None:
+    machine.use("api")
+    machine.tenant.fail(Answer(200, "[" * 100_000), "GET", API)
+    done = machine.setup()
+    done.says("an answer that cannot be parsed (RecursionError)")
+    assert (done.code, "defect" in done.said) == (1, False)
+    machine.finish()
+
+
 def test_an_outgrown_answer_is_told_by_its_json(machine: Machine) -> None:
     """Releases after 1.33 announce errors as one JSON object."""
     machine.install(version="1.34.0", envelope=True)

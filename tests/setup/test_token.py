@@ -77,6 +77,16 @@ def doctor(machine: Machine, token: str, *arguments: str) -> dict[str, str]:
     return {check["id"]: check["status"] for check in json.loads(done.stdout)["checks"]}
 
 
+@pytest.mark.parametrize("content", ["", "[]", '{"expires_at": "x"}', "[" * 100_000])
+def test_a_cache_that_is_damaged_costs_another_token(machine: Machine, content: str) -> None:
+    ready(machine)
+    token = machine.run("token").stdout
+    [kept] = machine.home.rglob("*.json")
+    kept.write_text(content, encoding="utf-8")
+    done = machine.run("token")
+    assert (done.code, len(done.stdout), done.stderr) == (0, len(token), "")
+
+
 def test_the_secret_is_rotated(machine: Machine) -> None:
     """What was cached for the old secret is not given out for the new one."""
     ready(machine)

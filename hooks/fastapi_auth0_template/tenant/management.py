@@ -200,7 +200,7 @@ class ManagementTenant:
             raise _problem(error) from None
         except http.HTTPError as error:
             raise network_problem(self.domain, error, self._patience) from None
-        except (ValueError, parsing.ParsingError) as error:
+        except (ValueError, RecursionError, parsing.ParsingError) as error:
             raise _not_understood(error) from None
 
 

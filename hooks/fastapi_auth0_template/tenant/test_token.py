@@ -97,7 +97,7 @@ def cached_token(
     folder = cache_folder()
     path = folder / f"{hashlib.sha256(key.encode()).hexdigest()}.json" if folder else None
     if path and not fresh:
-        with suppress(OSError, ValueError, TypeError, KeyError):
+        with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
             kept = json.loads(path.read_text(encoding="utf-8"))
             if kept["expires_at"] > time.time() + 60 and isinstance(kept["access_token"], str):
                 return str(kept["access_token"])
