@@ -195,6 +195,16 @@ def inventory(project: Path) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
+def faults_with(project: Path, text: str) -> str:
+    """What the inventory says to a module of routes with this text; it must find a fault."""
+    module = project / "src/my_api/routes/orders.py"
+    module.write_text(text, encoding="utf-8")
+    code, said = inventory(project)
+    module.unlink()
+    assert code == 1
+    return said
+
+
 def test_each_opening_is_named_and_the_line_to_add_ends_it(project: Path) -> None:
     (project / "src/my_api/routes/openings.py").write_text(OPENINGS, encoding="utf-8")
     code, said = inventory(project)
@@ -220,11 +230,7 @@ def test_each_opening_is_named_and_the_line_to_add_ends_it(project: Path) -> Non
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_guard_that_something_answers_for_is_named(project: Path, loss: str) -> None:
-    module = project / "src/my_api/routes/lost.py"
-    module.write_text(f"{LOST}\n\n{LOSSES[loss]}\n", encoding="utf-8")
-    code, said = inventory(project)
-    module.unlink()
-    assert code == 1
+    said = faults_with(project, f"{LOST}\n\n{LOSSES[loss]}\n")
     assert re.search(
         r"(GET|WEBSOCKET) (/inner)?/orders/1/00000000-0000-4000-8000-000000000000"
         r" without (a token|its scopes): (101|200|500), neither 401 nor 403",
@@ -301,20 +307,16 @@ NOT_MISUSED = {"asked", "guarded"}
 
 
 def test_a_guard_that_is_named_and_never_asked_is_named(project: Path) -> None:
-    module = project / "src/my_api/routes/misused.py"
-    module.write_text(MISUSED, encoding="utf-8")
-    code, said = inventory(project)
-    module.unlink()
-    assert code == 1
+    said = faults_with(project, MISUSED)
     named = set(re.findall(r"^E +/misused/([a-z-]+): ", said, re.MULTILINE))
     assert named == {*re.findall(r'^    "([a-z-]+)":', MISUSED, re.MULTILINE), "body"} - NOT_MISUSED
 
 
 @pytest.mark.parametrize("place", ["router", "application"])
 def test_a_dependency_that_a_router_gets_too_late_is_named(project: Path, place: str) -> None:
-    module = project / "src/my_api/routes/late.py"
     late = "router" if place == "router" else "app.router"
-    module.write_text(
+    said = faults_with(
+        project,
         "from contextlib import asynccontextmanager\n"
         "from fastapi import APIRouter, Depends\n"
         "from ..auth import auth0\n\n\n"
@@ -325,11 +327,7 @@ def test_a_dependency_that_a_router_gets_too_late_is_named(project: Path, place:
         "router = APIRouter(dependencies=[Depends(auth0.require_auth())], lifespan=add)\n\n\n"
         "@router.get('/late')\n"
         "async def late() -> None: ...\n",
-        encoding="utf-8",
     )
-    code, said = inventory(project)
-    module.unlink()
-    assert code == 1
     assert "it was added before [Depends(" in said
 
 
@@ -343,19 +341,15 @@ def test_a_dependency_that_a_router_gets_too_late_is_named(project: Path, place:
 def test_a_scope_that_is_unknown_or_that_no_guard_looks_at_is_named(
     project: Path, dependency: str, named: str
 ) -> None:
-    module = project / "src/my_api/routes/orders.py"
-    module.write_text(
+    said = faults_with(
+        project,
         "from fastapi import APIRouter, Depends, Security\n"
         "from ..auth import auth0\n\n\n"
         "def limit() -> None: ...\n\n\n"
         f"router = APIRouter(dependencies=[{dependency}])\n\n\n"
         "@router.get('/orders')\n"
         "async def orders() -> None: ...\n",
-        encoding="utf-8",
     )
-    code, said = inventory(project)
-    module.unlink()
-    assert code == 1
     assert f"/orders: {named}" in said
 
 
